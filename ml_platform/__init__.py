@@ -1,0 +1,1 @@
+"""A machine-learning platform on Dagster; the README's map says which room holds what."""

@@ -1,0 +1,1 @@
+"""What every room stands on: names, errors, settings, the clock. Imports nothing of the house."""
