@@ -1,4 +1,4 @@
-"""How things are called: layers, table keys and their paths. docs/names.md is the one-page grammar."""
+"""How things are called: layers, table keys, paths. docs/names.md is the one-page grammar."""
 
 import re
 from dataclasses import dataclass

@@ -1,0 +1,213 @@
+"""DuckDB over the tables: one connection in memory a query, and views named as the tables are.
+
+Within a project the table raw/sales is `raw.sales`; from anywhere it is `demand.raw.sales`. The
+engine reads Parquet files and writes none of its own, so no process ever waits for another's lock.
+"""
+
+import contextlib
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_platform.kernel.errors import DeclarationError, NotFoundError, Where, closest
+from ml_platform.kernel.names import LAYERS, TableKey
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+    from ml_platform.storage.tables import TableStore
+
+
+@dataclass(frozen=True, order=True)
+class TableName:
+    """A table as SQL names it; `project` is None for one of the same project."""
+
+    project: str | None
+    key: TableKey
+
+    def __str__(self) -> str:
+        return f"{self.project}.{self.key.layer}.{self.key.name}" if self.project else str(self.key)
+
+
+def quote(identifier: str) -> str:
+    """An identifier as SQL takes it, whatever is in it."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string as SQL takes it, whatever is in it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def tables_named_in(sql: str, where: Where | None = None) -> list[TableName]:
+    """The tables that a query reads, found by DuckDB's own parser, in order of their names.
+
+    Raises:
+        DeclarationError: the text is not one SELECT, or names a table without a layer.
+    """
+    tree = _syntax_tree(sql, where)
+    common = set(_common_table_names(tree))
+    found = set()
+    for node in _nodes(tree, "BASE_TABLE"):
+        schema, table = node.get("schema_name"), node["table_name"]
+        if schema is None and table in common:
+            continue
+        found.add(_table_name(node.get("catalog_name"), schema, table, where))
+    return sorted(found, key=lambda name: (name.project or "", name.key))
+
+
+def _table_name(
+    project: str | None, layer: str | None, table: str, where: Where | None
+) -> TableName:
+    if layer not in LAYERS:
+        raise DeclarationError(
+            f"table '{'.'.join(part for part in (project, layer, table) if part)}' in SQL",
+            f"'{layer}' is no layer" if layer else "its layer is missing",
+            allowed=", ".join(f"{layer}.<table>" for layer in LAYERS),
+            fix=f"write the layer before the name, like raw.{table}",
+            where=where,
+        )
+    return TableName(project, TableKey(layer, table))
+
+
+def _syntax_tree(sql: str, where: Where | None) -> dict[str, Any]:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        row = connection.execute(
+            "SELECT json_serialize_sql(?::VARCHAR, skip_null := true, skip_empty := true)", [sql]
+        ).fetchone()
+    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    if tree["error"]:
+        raise _syntax_error(sql, tree, where)
+    if len(tree["statements"]) != 1:
+        raise DeclarationError(
+            "SQL", f"{len(tree['statements'])} statements", allowed="one SELECT", where=where
+        )
+    return tree
+
+
+def _syntax_error(sql: str, tree: dict[str, Any], where: Where | None) -> DeclarationError:
+    given = str(tree.get("error_message", "it cannot be read"))
+    if tree.get("error_type") == "not implemented":
+        given = "it is not a query"
+    if where and tree.get("position"):
+        before = sql[: int(tree["position"])]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        where = Where(where.file, line, column)
+    return DeclarationError("SQL", given, allowed="one SELECT in DuckDB's SQL", where=where)
+
+
+def _nodes(tree: Any, kind: str) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        if tree.get("type") == kind:
+            yield tree
+        for child in tree.values():
+            yield from _nodes(child, kind)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _nodes(child, kind)
+
+
+def _common_table_names(tree: Any) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for entry in tree.get("cte_map", {}).get("map", []):
+            yield entry["key"]
+        for child in tree.values():
+            yield from _common_table_names(child)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _common_table_names(child)
+
+
+@contextlib.contextmanager
+def connect(memory_limit: str = "") -> "Iterator[DuckDBPyConnection]":
+    """A connection in memory that spills to a temporary folder when `memory_limit` is reached."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="ml-platform-spill-") as spill:
+        connection = duckdb.connect()
+        try:
+            connection.execute(f"SET temp_directory = {literal(spill)}")
+            if memory_limit:
+                connection.execute(f"SET memory_limit = {literal(memory_limit)}")
+            yield connection
+        finally:
+            connection.close()
+
+
+def attach(
+    connection: "DuckDBPyConnection",
+    store: "TableStore",
+    names: Iterable[TableName],
+    project: str,
+) -> None:
+    """Give the connection a view for each table; those of `project` go by their short names.
+
+    Raises:
+        NotFoundError: a table has no data yet.
+    """
+    if store.files.filesystem is not None:
+        connection.register_filesystem(store.files.filesystem)
+    schemas = set()
+    for name in names:
+        owner = name.project or project
+        scope = quote(owner) if name.project else quote("memory")
+        if name.project and scope not in schemas:
+            connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {scope}")
+            schemas.add(scope)
+        schema = f"{scope}.{quote(name.key.layer)}"
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        scan = scan_of(store.urls(owner, name.key))
+        connection.execute(f"CREATE VIEW {schema}.{quote(name.key.name)} AS SELECT * FROM {scan}")
+
+
+def scan_of(urls: list[str]) -> str:
+    """The SQL that reads these Parquet files as one table, by the columns' names."""
+    return f"read_parquet([{', '.join(literal(url) for url in urls)}], union_by_name = true)"
+
+
+def planned(
+    connection: "DuckDBPyConnection", sql: str, file: Path | None = None
+) -> "DuckDBPyRelation":
+    """The query as a relation: bound to its tables and columns, but not run.
+
+    Raises:
+        DeclarationError: a column, function or type in it does not exist or fit, with its line.
+    """
+    import duckdb
+
+    try:
+        # EXPLAIN tells the line of a mistake, which making a relation does not.
+        connection.execute(f"EXPLAIN {sql}")
+        return connection.sql(sql)
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
+        first, _, rest = str(error).partition("\n")
+        fix = rest.partition("\n\n")[0].strip()
+        raise DeclarationError("SQL", first, fix=fix, where=_where_in(rest, file)) from error
+
+
+def _where_in(rest: str, file: Path | None) -> Where | None:
+    """The place that DuckDB names as `LINE 3: ...`, with a caret under the column."""
+    if file is None:
+        return None
+    line = re.search(r"^LINE (\d+): ", rest, re.MULTILINE)
+    caret = re.search(r"^( *)\^", rest, re.MULTILINE)
+    if line is None:
+        return Where(file)
+    column = len(caret[1]) - len(line[0]) + 1 if caret else None
+    return Where(file, int(line[1]), column)
+
+
+def missing_table(owner: str, key: TableKey, known: list[str]) -> NotFoundError:
+    """The error for a table that has no data yet."""
+    return NotFoundError(
+        f"table {owner}:{key}",
+        "it has no data yet",
+        allowed=closest(str(key), known) if known else "",
+        fix=f"materialise {key} first",
+    )
