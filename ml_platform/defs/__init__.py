@@ -1,0 +1,1 @@
+"""What runs: one folder a project, of YAML, SQL and a little Python."""

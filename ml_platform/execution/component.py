@@ -1,0 +1,349 @@
+"""What every YAML-declared asset has in common: its fields, and the step that runs it.
+
+A room's component adds its own fields, says which tables it reads, and gives a plain function to
+run; this turns them into a Dagster asset with metadata, retries, partitions and errors that a
+person can act on. It knows nothing of what the function does.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ml_platform.execution.cost import measured
+from ml_platform.kernel.errors import DeclarationError, PlatformError
+from ml_platform.kernel.names import TableKey
+from ml_platform.storage.engine import TableName
+from ml_platform.storage.resource import PREVIEW_ROWS, Tables, metadata_of
+from ml_platform.storage.tables import TableStore, Write, WriteMode, Written
+
+
+class Declared(dg.Model, dg.Resolvable):
+    """A part of a declaration: a word that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class Partitions(Declared):
+    """How a table is divided: by time, or by the keys that are listed."""
+
+    every: Literal["hour", "day", "week", "month"] | None = Field(
+        default=None, description="The length of a partition, for a table divided by time."
+    )
+    start: str | None = Field(
+        default=None, description="The first day, like 2010-02-01, for a table divided by time."
+    )
+    end: str | None = Field(
+        default=None, description="The day after the last one; without it the table goes on."
+    )
+    timezone: str = Field(default="UTC", description="The time zone of start and end.")
+    keys: list[str] | None = Field(
+        default=None, description="The partitions' names, for a table divided otherwise."
+    )
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> "Partitions":
+        if bool(self.keys) == bool(self.every):
+            raise ValueError("give either `every` with `start`, or `keys`")
+        if self.every and not self.start:
+            raise ValueError("`every` needs a `start`, like 2010-02-01")
+        return self
+
+    @field_validator("start", "end")
+    @classmethod
+    def _is_a_day(cls, value: str | None) -> str | None:
+        if value is not None:
+            date.fromisoformat(value)
+        return value
+
+    def definition(self) -> dg.PartitionsDefinition[str]:
+        """The partitions as Dagster knows them."""
+        if self.keys:
+            return dg.StaticPartitionsDefinition(self.keys)
+        crons = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * ", "month": "0 0 1 * *"}
+        cron = crons[self.every or "day"]
+        if self.every == "week":  # weeks begin on the weekday of the start
+            cron += str(date.fromisoformat(self.start or "").isoweekday() % 7)
+        return dg.TimeWindowPartitionsDefinition(
+            start=self.start or "",
+            end=self.end,
+            timezone=self.timezone,
+            fmt="%Y-%m-%d-%H:%M" if self.every == "hour" else "%Y-%m-%d",
+            cron_schedule=cron,
+        )
+
+
+class Retry(Declared):
+    """How often and when a step that failed for a passing reason is tried again."""
+
+    attempts: int = Field(default=3, ge=0, description="How many times after the first.")
+    delay_s: float = Field(default=2.0, ge=0, description="Seconds before the second attempt.")
+
+    def policy(self) -> dg.RetryPolicy:
+        """Exponential back-off with full jitter, so that many steps do not come back at once."""
+        return dg.RetryPolicy(
+            max_retries=self.attempts,
+            delay=self.delay_s,
+            backoff=dg.Backoff.EXPONENTIAL,
+            jitter=dg.Jitter.FULL,
+        )
+
+
+class Freshness(Declared):
+    """How old the table may be."""
+
+    fail_after_hours: float = Field(gt=0, description="Older than this is stale.")
+    warn_after_hours: float | None = Field(
+        default=None, gt=0, description="Older than this is a warning; less than fail_after_hours."
+    )
+
+    def policy(self) -> dg.FreshnessPolicy:
+        """The policy as Dagster knows it."""
+        warn = timedelta(hours=self.warn_after_hours) if self.warn_after_hours else None
+        return dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(hours=self.fail_after_hours), warn_window=warn
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a room's function gets: where it stands, what it may use, whom it tells.
+
+    Attributes:
+        project: the project whose tables are named without a project.
+        key: the asset that is made.
+        partition: the partition to make; None for a table without partitions.
+        window: the partition's time, from and up to, where it is one of time.
+        store: all tables.
+        log: tells the run's log.
+        run_id: the Dagster run.
+    """
+
+    project: str
+    key: TableKey
+    partition: str | None
+    window: tuple[datetime, datetime] | None
+    store: TableStore
+    log: Callable[[str], None]
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a room's function returns: what it wrote, and what else to show of it."""
+
+    written: Written | None
+    metadata: Mapping[str, Any]
+
+
+class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
+    """The fields that every declared asset has. A subclass says what is made, and how."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    key: str = Field(description="Layer and name, like features/sales_clean.")
+    description: str | None = Field(default=None, description="What it is, in a sentence or two.")
+    owners: list[str] | None = Field(
+        default=None, description="Who answers for it: e-mail addresses, or team:name."
+    )
+    tags: dict[str, str] = Field(default={}, description="Words to select it by.")
+    kinds: list[str] = Field(default=[], description="More badges for the graph.")
+    partitions: Partitions | None = Field(
+        default=None, description="How it is divided; without it, it is made as a whole."
+    )
+    backfill: Literal["single_run", "run_per_partition"] = Field(
+        default="single_run",
+        description="Whether one run makes all partitions of a backfill, or each has its own.",
+    )
+    retry: Retry = Field(default=Retry(), description="What happens after a passing failure.")
+    freshness: Freshness | None = Field(default=None, description="How old it may be.")
+    pool: str | None = Field(
+        default=None, description="The pool whose slots limit how many run at once."
+    )
+    write: WriteMode = Field(
+        default="replace", description="Whether new rows replace, merge by key, or append."
+    )
+    merge_key: list[str] = Field(
+        default=[], description="The columns that identify a row, for `write: merge`."
+    )
+    keep_versions: int = Field(default=3, ge=0, description="How many replaced versions stay.")
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Make the component of its attributes.
+
+        Attributes without a template need none of Dagster's resolving, which costs ten times as
+        much as all the rest of the load and hides pydantic's own messages.
+        """
+        plain = attributes.model_dump(exclude_unset=True) if attributes else {}
+        if "{{" in repr(plain):
+            return super().load(attributes, context)
+        return cls.model_validate(plain)
+
+    @field_validator("key")
+    @classmethod
+    def _is_a_key(cls, value: str) -> str:
+        TableKey.parse(value)
+        return value
+
+    @model_validator(mode="after")
+    def _merge_has_a_key(self) -> "AssetComponent":
+        if (self.write == "merge") != bool(self.merge_key):
+            raise ValueError("`write: merge` and `merge_key` go together")
+        return self
+
+    @property
+    def table(self) -> TableKey:
+        """The key in its parts."""
+        return TableKey.parse(self.key)
+
+    def write_mode(self, step: Step) -> Write:
+        """How this step's rows are written."""
+        return Write(self.write, tuple(self.merge_key), step.run_id, self.keep_versions)
+
+    def asset(
+        self,
+        context: dg.ComponentLoadContext,
+        make: Callable[[Step], Made],
+        *,
+        reads: Iterable[TableName] = (),
+        kinds: Iterable[str] = (),
+        code: str = "",
+        also_after: Iterable[dg.AssetKey] = (),
+    ) -> dg.AssetsDefinition:
+        """The Dagster asset that runs `make` once for the table or once a partition.
+
+        Args:
+            context: where the declaration stands.
+            make: the room's function.
+            reads: the tables that it reads.
+            kinds: the badges that the room gives.
+            code: what else than the declaration decides the result; changes mark it as stale.
+            also_after: assets to wait for that are no tables.
+        """
+        project = project_of(context)
+        definition = self.partitions.definition() if self.partitions else None
+
+        @dg.asset(
+            key=list(self.table.parts),
+            deps=[*(list(name.key.parts) for name in reads), *also_after],
+            description=self.description,
+            owners=self.owners,
+            tags=self.tags,
+            kinds={*kinds, *self.kinds},
+            group_name=project,
+            partitions_def=definition,
+            backfill_policy=self._backfill_policy(),
+            retry_policy=self.retry.policy(),
+            freshness_policy=self.freshness.policy() if self.freshness else None,
+            pool=self.pool,
+            code_version=fingerprint(self.model_dump_json(), code),
+        )
+        def step(context: dg.AssetExecutionContext, tables: Tables) -> dg.MaterializeResult[Any]:
+            return _run(context, tables.store(), project, self.table, definition, make)
+
+        return step
+
+    def _backfill_policy(self) -> dg.BackfillPolicy | None:
+        if self.partitions is None:
+            return None
+        if self.backfill == "single_run":
+            return dg.BackfillPolicy.single_run()
+        return dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+
+
+def _run(
+    context: dg.AssetExecutionContext,
+    store: TableStore,
+    project: str,
+    key: TableKey,
+    partitions: dg.PartitionsDefinition[str] | None,
+    make: Callable[[Step], Made],
+) -> dg.MaterializeResult[Any]:
+    def step_for(partition: str | None) -> Step:
+        window = None
+        if isinstance(partitions, dg.TimeWindowPartitionsDefinition) and partition is not None:
+            found = partitions.time_window_for_partition_key(partition)
+            window = (found.start, found.end)
+        return Step(project, key, partition, window, store, context.log.info, context.run_id)
+
+    with errors_are_told(), measured() as cost:
+        if partitions is None:
+            made = make(step_for(None))
+            metadata = _shown(store, project, key, made)
+        else:
+            metadata = _make_each(context, step_for, make)
+    metadata["seconds"] = round(cost.seconds, 3)
+    metadata["cpu_seconds"] = round(cost.cpu_seconds, 3)
+    metadata["peak_memory_bytes"] = cost.peak_memory_bytes
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def _make_each(
+    context: dg.AssetExecutionContext,
+    step_for: Callable[[str], Step],
+    make: Callable[[Step], Made],
+) -> dict[str, Any]:
+    """Make each partition of the run; the rows of each are shown with it."""
+    keys = list(context.partition_keys)
+    rows = 0
+    for number, partition in enumerate(keys, start=1):
+        made = make(step_for(partition))
+        count = made.written.rows if made.written else 0
+        rows += count
+        own = {**made.metadata, "dagster/partition_row_count": count}
+        if made.written:
+            own |= {k: v for k, v in metadata_of(made.written).items() if "row_count" not in k}
+        context.add_asset_metadata(own, partition_key=partition)
+        context.log.info("%s: %d rows (%d of %d partitions)", partition, count, number, len(keys))
+    return {"rows_in_this_run": rows, "partitions_in_this_run": len(keys)}
+
+
+def _shown(store: TableStore, project: str, key: TableKey, made: Made) -> dict[str, Any]:
+    if made.written is None:
+        return dict(made.metadata)
+    with store.relation(project, key) as relation:
+        preview = relation.limit(PREVIEW_ROWS).to_arrow_table()
+    return {**metadata_of(made.written, preview), **made.metadata}
+
+
+@contextmanager
+def errors_are_told() -> Iterator[None]:
+    """Fail the step with the message alone, retried only where its class says that it can help."""
+    try:
+        yield
+    except PlatformError as error:
+        raise dg.Failure(str(error), allow_retries=error.retryable) from error
+
+
+def project_of(context: dg.ComponentLoadContext) -> str:
+    """The project of a declaration: the folder under defs/ in which it stands."""
+    return context.path.relative_to(context.defs_module_path).parts[0]
+
+
+def fingerprint(*parts: str) -> str:
+    """A short code version of what decides a result."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def text_of(path: Path, subject: str) -> str:
+    """A file that a declaration names.
+
+    Raises:
+        DeclarationError: there is no such file beside the declaration.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        there = sorted(p.name for p in path.parent.glob(f"*{path.suffix}"))
+        raise DeclarationError(
+            subject,
+            f"no file {path.name} stands beside the declaration",
+            allowed=", ".join(there) or f"(no {path.suffix} files there)",
+        ) from None

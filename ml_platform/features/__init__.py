@@ -1,0 +1,1 @@
+"""From raw tables to feature tables: SQL that runs in the engine, or a function in Python."""

@@ -1,0 +1,118 @@
+"""`FeatureTable`: a table made by a SQL file or by a Python function."""
+
+import importlib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, model_validator
+
+from ml_platform.execution.component import AssetComponent, Made, Step, project_of, text_of
+from ml_platform.kernel.errors import DeclarationError, Where
+from ml_platform.kernel.names import TableKey
+from ml_platform.storage.engine import TableName, attach, connect, planned, tables_named_in
+from ml_platform.storage.tables import Write
+
+
+class FeatureTable(AssetComponent):
+    """A table made from other tables by a SQL file, or by a Python function.
+
+    The SQL is one SELECT in DuckDB's words. The tables that it names (`raw.sales`, or
+    `other_project.raw.sales`) become what it waits for. In a partitioned table `$start` and `$end`
+    stand for the partition's time and `$partition` for its name. The rows never pass through
+    Python.
+    """
+
+    sql: str | None = Field(
+        default=None, description="The SQL file beside this declaration, like demand.sql."
+    )
+    python: str | None = Field(
+        default=None,
+        description="A function as module:name; it takes data frames and returns one.",
+    )
+    inputs: dict[str, str] = Field(
+        default={}, description="For a function: its parameters and the tables that they get."
+    )
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> "FeatureTable":
+        if bool(self.sql) == bool(self.python):
+            raise ValueError("give either `sql` or `python`")
+        if self.python and not self.inputs:
+            raise ValueError("`python` needs `inputs`, like {sales: raw/sales}")
+        return self
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """One asset."""
+        asset = self._from_sql(context) if self.sql else self._from_python(context)
+        return dg.Definitions(assets=[asset])
+
+    def _from_sql(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
+        path = context.path / str(self.sql)
+        sql = text_of(path, f"table {self.key}")
+        reads = tables_named_in(sql, Where(path))
+        own = TableName(None, self.table)
+        if own in reads or TableName(project_of(context), self.table) in reads:
+            raise DeclarationError(f"table {self.key}", "its SQL reads itself", where=Where(path))
+
+        def make(step: Step) -> Made:
+            return run_query(step, sql, path, reads, self.write_mode(step))
+
+        return self.asset(context, make, reads=reads, kinds=["duckdb", "sql"], code=sql)
+
+    def _from_python(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
+        reads = {name: TableKey.parse(key) for name, key in self.inputs.items()}
+
+        def make(step: Step) -> Made:
+            function = function_named(str(self.python), f"table {self.key}")
+            frames = {n: step.store.read(step.project, k).to_pandas() for n, k in reads.items()}
+            data = function(**frames)
+            how = self.write_mode(step)
+            written = step.store.write(
+                step.project, step.key, data, partition=step.partition, how=how
+            )
+            return Made(written, {})
+
+        names = [TableName(None, key) for key in reads.values()]
+        return self.asset(context, make, reads=names, kinds=["python", "pandas"])
+
+
+def run_query(step: Step, sql: str, path: Path, reads: list[TableName], how: Write) -> Made:
+    """Run the query in the engine and write what it gives, without a frame in between."""
+    with connect(step.store.memory_limit) as connection:
+        attach(connection, step.store, reads, step.project)
+        rows = planned(connection, sql, path, _parameters(step, sql))
+        written = step.store.write(step.project, step.key, rows, partition=step.partition, how=how)
+    return Made(written, {"query": dg.MetadataValue.md(f"```sql\n{sql}\n```")})
+
+
+def _parameters(step: Step, sql: str) -> dict[str, str | datetime]:
+    """What a partitioned query may ask for; only what it names, as DuckDB wants it."""
+    known: dict[str, str | datetime] = {}
+    if step.partition is not None:
+        known["partition"] = step.partition
+    if step.window is not None:
+        known["start"], known["end"] = (moment.replace(tzinfo=None) for moment in step.window)
+    return {name: value for name, value in known.items() if f"${name}" in sql}
+
+
+def function_named(path: str, subject: str) -> Callable[..., Any]:
+    """The function at `module:name`.
+
+    Raises:
+        DeclarationError: there is no such module or function.
+    """
+    module_name, colon, name = path.partition(":")
+    if not colon:
+        raise DeclarationError(subject, f"python: {path}", allowed="module:function")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise DeclarationError(
+            subject, f"python: {path}: {error}", fix="check the spelling of module and function"
+        ) from error
+    if not callable(found):
+        raise DeclarationError(subject, f"python: {path} is no function")
+    return found  # type: ignore[no-any-return]

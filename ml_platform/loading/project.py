@@ -1,0 +1,120 @@
+"""Load one project, so that a broken file breaks itself and nothing else.
+
+Dagster's own loader gives up a whole code location for one wrong YAML. Here an asset that carries
+the message stands in the place of each declaration that fails; when it is run it fails with it.
+"""
+
+import importlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from ml_platform.kernel.errors import DeclarationError
+from ml_platform.loading.folder import isolated, load_folder
+from ml_platform.loading.graph import without_cycles, without_twins
+from ml_platform.loading.pieces import Broken, Piece
+
+DEFS_ROOT = Path(__file__).parent.parent / "defs"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A loaded project: what it defines, and what of it is broken."""
+
+    name: str
+    definitions: dg.Definitions
+    broken: list[Broken]
+
+
+def project_names(root: Path = DEFS_ROOT) -> list[str]:
+    """The projects there are: the folders under `defs/`."""
+    return sorted(
+        p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "_"))
+    )
+
+
+def load_project(name: str, common: dg.Definitions | None = None) -> Project:
+    """Load the project `name` of this installation.
+
+    Args:
+        name: a folder under `defs/`.
+        common: what holds for every project, such as resources.
+
+    Raises:
+        DeclarationError: there is no such project.
+    """
+    if name not in project_names():
+        raise DeclarationError(
+            f"project '{name}'", "no such folder under defs/", allowed=", ".join(project_names())
+        )
+    module = importlib.import_module("ml_platform.defs")
+    tree = dg.ComponentTree.from_module(module, project_root=DEFS_ROOT.parent.parent)
+    return load_tree(tree, name, common)
+
+
+def load_tree(tree: dg.ComponentTree, name: str, common: dg.Definitions | None = None) -> Project:
+    """Load the project in the folder `name` of a component tree."""
+    isolated(tree)
+    found = load_folder(tree, tree.defs_module_path / name, tree.decl_load_context)
+    pieces = without_cycles(without_twins(found), found.broken)
+    merged = _merged(pieces, found.broken, name, common or dg.Definitions())
+    return Project(name, merged, found.broken)
+
+
+def _merged(
+    pieces: list[Piece], broken: list[Broken], name: str, common: dg.Definitions
+) -> dg.Definitions:
+    """All pieces as one; if they refuse each other, those are left out that the rest refuses."""
+    whole = _all(pieces, broken, name, common)
+    try:
+        dg.Definitions.validate_loadable(whole)
+    except Exception:  # noqa: BLE001 - found out and told below
+        kept: list[Piece] = []
+        for piece in pieces:
+            try:
+                dg.Definitions.validate_loadable(_all([*kept, piece], [], name, common))
+            except Exception as error:  # noqa: BLE001 - it becomes the file's message
+                label = ("broken", _safe(f"{piece.where.file.parent.name}_{piece.where.line}"))
+                message = f"{type(error).__name__}: {error}"
+                broken.append(Broken(label, piece.where, message))
+            else:
+                kept.append(piece)
+        whole = _all(kept, broken, name, common)
+    return whole
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"\W", "_", text)
+
+
+def _all(
+    pieces: Iterable[Piece], broken: Iterable[Broken], name: str, common: dg.Definitions
+) -> dg.Definitions:
+    taken = {key for piece in pieces for key in piece.keys()}  # noqa: SIM118 - not a dict
+    shown = dg.Definitions(assets=[_as_asset(one, name, taken) for one in broken])
+    return dg.Definitions.merge(*(piece.definitions for piece in pieces), shown, common)
+
+
+def _as_asset(one: Broken, project: str, taken: set[dg.AssetKey]) -> dg.AssetsDefinition:
+    """A broken declaration as an asset that carries its message and fails with it when run."""
+    key = dg.AssetKey(one.name)
+    if key in taken:
+        key = dg.AssetKey(["broken", _safe("_".join(one.name))])
+    taken.add(key)
+    text = f"**This declaration is broken.**\n\n```text\n{one}\n```"
+
+    @dg.asset(
+        key=key,
+        group_name=project,
+        kinds={"broken"},
+        description=text,
+        tags={"ml_platform/broken": "true"},
+        metadata={"message": dg.MetadataValue.md(text)},
+    )
+    def broken() -> None:
+        raise dg.Failure(str(one), allow_retries=False)
+
+    return broken
