@@ -1,0 +1,1 @@
+"""Keeping an installation going: runs that end, an instance that starts whole."""
