@@ -130,7 +130,8 @@ class TableStore:
         if current is None:
             return
         versions = _versions_folder(folder, name)
-        self.files.copy(path, f"{versions}/{current.modified.strftime(_VERSION_FORMAT)}{_SUFFIX}")
+        suffix = Path(name).suffix
+        self.files.copy(path, f"{versions}/{current.modified.strftime(_VERSION_FORMAT)}{suffix}")
         kept = self.files.list_files(versions)
         for old in kept[: max(0, len(kept) - count)]:
             self.files.remove(f"{versions}/{old.name}")
@@ -208,6 +209,12 @@ class TableStore:
                 connection.register_filesystem(self.files.filesystem)
             yield connection.sql(f"SELECT {chosen} FROM {scan}")
 
+    def rows(self, project: str, key: TableKey) -> int:
+        """How many rows the table has, by its files' footers."""
+        with self.relation(project, key) as relation:
+            row = relation.count("*").fetchone()
+        return int(row[0]) if row else 0
+
     def exists(self, project: str, key: TableKey) -> bool:
         """Whether the table has data."""
         return bool(self.partitions(project, key))
@@ -256,6 +263,17 @@ class TableStore:
                 partition=partition,
                 how=Write(keep_versions=max(len(kept) + 1, Write().keep_versions)),
             )
+
+    def publish(
+        self, project: str, key: TableKey, name: str, content: bytes, *, keep_versions: int = 3
+    ) -> str:
+        """Put a page or another document in the folder of `key`, in one step; returns its URL."""
+        path = f"{_folder(project, key)}/{name}"
+        with full_disk_is_told(f"{project}:{key}"), self.files.scratch(path) as scratch:
+            scratch.write_bytes(content)
+            self._keep(path, keep_versions)
+            self.files.put(scratch, path)
+        return self.files.url(path)
 
     def tables(self, project: str | None = None) -> list[TableInfo]:
         """Every table that has data, of one project or of all."""

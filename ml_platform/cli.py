@@ -1,0 +1,189 @@
+"""`ml-platform ...`: each command calls a room and prints what it says."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ml_platform.kernel.errors import PlatformError
+from ml_platform.kernel.names import TableKey
+from ml_platform.kernel.settings import Settings
+from ml_platform.storage.tables import TableStore
+
+app = typer.Typer(
+    help="The machine-learning platform from the command line.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+ProjectOption = Annotated[
+    str | None, typer.Option("--project", "-p", help="Whose tables are meant by short names.")
+]
+PartitionOption = Annotated[str | None, typer.Option(help="The partition, where there are any.")]
+
+
+def main() -> None:
+    """Run the command line; a person's mistake is told in words, not as a traceback."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except PlatformError as error:
+        errors.print(str(error), style="red", markup=False, highlight=False)
+        sys.exit(1)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # a mistake of ours is not hidden
+            raise
+        errors.print(f"{error.format_message()}\n`ml-platform --help` lists the commands.")
+        sys.exit(2)
+
+
+def _store() -> TableStore:
+    settings = Settings.from_environment()
+    return TableStore(settings.storage_root, settings.memory_limit)
+
+
+@app.command()
+def tables(project: ProjectOption = None) -> None:
+    """List the tables with their partitions, rows, size and time of writing."""
+    store = _store()
+    listing = Table("project", "table", "partitions", "rows", "size", "written (UTC)", box=None)
+    for info in store.tables(project):
+        listing.add_row(
+            info.project,
+            str(info.key),
+            str(info.partitions),
+            f"{store.rows(info.project, info.key):,}",
+            _size(info.bytes),
+            f"{info.modified:%Y-%m-%d %H:%M:%S}",
+        )
+    console.print(listing)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT; tables go by their keys, raw.sales.")],
+    project: ProjectOption = None,
+    rows: Annotated[int, typer.Option(help="How many rows to print.")] = 20,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
+) -> None:
+    """Ask all tables, of all projects, in SQL."""
+    from ml_platform.storage.query import queried
+
+    with queried(_store(), query, project) as found:
+        if as_csv:
+            found.to_df().to_csv(sys.stdout, index=False)
+            return
+        _print_rows(found.columns, found.limit(rows).fetchall())
+
+
+@app.command()
+def versions(table: str, project: ProjectOption = None, partition: PartitionOption = None) -> None:
+    """List the kept versions of a table: the times at which they were written."""
+    store = _store()
+    for version in store.versions(_owner(store, table, project), TableKey.parse(table), partition):
+        console.print(version)
+
+
+@app.command()
+def restore(
+    table: str, version: str, project: ProjectOption = None, partition: PartitionOption = None
+) -> None:
+    """Bring a kept version of a table back; what is there now becomes a version."""
+    store = _store()
+    owner = _owner(store, table, project)
+    written = store.restore(owner, TableKey.parse(table), version, partition)
+    console.print(f"{owner}: {table} is as of {version} again: {written.rows:,} rows")
+
+
+@app.command()
+def check(project: ProjectOption = None) -> None:
+    """Load every project as the server does, and list what is broken."""
+    from ml_platform.common import common_definitions
+    from ml_platform.loading.project import load_project, project_names
+
+    broken = 0
+    for name in [project] if project else project_names():
+        loaded = load_project(name, common_definitions())
+        for one in loaded.broken:
+            errors.print(str(one), style="red", markup=False, highlight=False, soft_wrap=True)
+        broken += len(loaded.broken)
+        assets = len(loaded.definitions.resolve_asset_graph().executable_asset_keys)
+        console.print(f"{name}: {assets - len(loaded.broken)} assets, {len(loaded.broken)} broken")
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def backfill(
+    table: Annotated[str, typer.Argument(help="The key, like raw/sales.")],
+    partitions: Annotated[
+        str, typer.Option(help="first..last, both included; an open end means all there are.")
+    ] = "..",
+    project: ProjectOption = None,
+) -> None:
+    """Make a range of a table's partitions, here and now."""
+    from ml_platform.demo.progress import told_on
+    from ml_platform.operations.backfill import run_backfill
+
+    with told_on(console) as tell:
+        outcome = run_backfill(table, partitions, project, tell)
+    if not outcome.success:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="A file like store_sales.csv, instead of the sample.")
+    ] = None,
+) -> None:
+    """Run the demand project, from two source systems to a forecast and a report."""
+    from ml_platform.demo.run import run_demo
+
+    if not run_demo(console, data):
+        raise typer.Exit(1)
+
+
+@app.command()
+def dev(
+    port: Annotated[int, typer.Option(help="Of the Dagster UI.")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="Of the MLflow UI.")] = 5000,
+) -> None:
+    """Start the Dagster UI, the MLflow UI and the demand project's source systems."""
+    from ml_platform.demo.dev import run_dev
+
+    raise typer.Exit(run_dev(console, port, mlflow_port))
+
+
+def _owner(store: TableStore, table: str, project: str | None) -> str:
+    from ml_platform.storage.query import owner_of
+
+    return project or owner_of(store, [TableKey.parse(table)])
+
+
+def _print_rows(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    listing = Table(*columns, box=None)
+    for row in rows:
+        listing.add_row(*("" if value is None else str(value) for value in row))
+    console.print(listing)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Run assets here and now, in this process, and tell what happens while it does."""
+
+import contextlib
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from ml_platform.kernel.errors import NotFoundError, closest
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+_LOOK_EVERY_S = 0.3
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that a person who waits wants to see.
+
+    Attributes:
+        kind: `started`, `made`, `checked` or `failed`.
+        what: the asset's key, or its and the check's name.
+        passed: for a check, whether it passed.
+        message: for a failure, its reason.
+    """
+
+    kind: str
+    what: str
+    passed: bool = True
+    message: str = ""
+
+
+@dataclass
+class Outcome:
+    """How a run ended."""
+
+    run_id: str
+    success: bool
+    happenings: list[Happening] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[Happening]:
+        """What failed: steps and checks."""
+        return [h for h in self.happenings if h.kind == "failed" or not h.passed]
+
+
+def keys_of(definitions: dg.Definitions) -> list[dg.AssetKey]:
+    """The assets that can be run."""
+    return sorted(definitions.resolve_asset_graph().executable_asset_keys)
+
+
+def partitions_between(
+    definitions: dg.Definitions, key: dg.AssetKey, first: str | None, last: str | None
+) -> list[str]:
+    """The partitions of an asset from `first` to `last`, both included; none given means all.
+
+    Raises:
+        NotFoundError: the asset has no such partition.
+    """
+    partitions = definitions.resolve_asset_graph().get(key).partitions_def
+    known = list(partitions.get_partition_keys()) if partitions else []
+    for end in (first, last):
+        if end is not None and end not in known:
+            raise NotFoundError(
+                f"partition '{end}' of {key.to_user_string()}",
+                "there is none" if known else "the table has no partitions",
+                allowed=f"{known[0]} to {known[-1]}: {closest(end, known[-40:])}" if known else "",
+            )
+    start = known.index(first) if first is not None else 0
+    stop = known.index(last) + 1 if last is not None else len(known)
+    return known[start:stop]
+
+
+def materialise(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    keys: Sequence[dg.AssetKey],
+    partitions: Sequence[str] = (),
+    tell: Callable[[Happening], None] = lambda _: None,
+) -> Outcome:
+    """Make these assets in one run; with `partitions`, the range from the first to the last."""
+    job = definitions.resolve_implicit_global_asset_job_def()
+    tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1]} if partitions else {}
+    run_id = str(uuid.uuid4())
+    with _told(instance, run_id, tell) as told:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=list(keys),
+            raise_on_error=False,
+            tags=tags,
+            run_id=run_id,
+        )
+    return Outcome(run_id, result.success, told)
+
+
+@contextlib.contextmanager
+def _told(
+    instance: dg.DagsterInstance, run_id: str, tell: Callable[[Happening], None]
+) -> Iterator[list[Happening]]:
+    """Read the run's events while it goes on and once more when it has ended."""
+    told: list[Happening] = []
+    seen = 0
+    ended = threading.Event()
+
+    def look() -> None:
+        nonlocal seen
+        events = instance.all_logs(run_id)
+        for event in events[seen:]:
+            for one in _happenings(event):
+                told.append(one)
+                tell(one)
+        seen = len(events)
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_EVERY_S):
+            look()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield told
+    finally:
+        ended.set()
+        watcher.join()
+        look()
+
+
+def _happenings(entry: dg.EventLogEntry) -> Iterator[Happening]:
+    event = entry.dagster_event
+    if event is None:
+        return
+    if event.event_type == dg.DagsterEventType.STEP_START and event.step_key:
+        yield Happening("started", event.step_key)
+    elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+        yield Happening("made", event.asset_key.to_user_string())
+    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        what = f"{check.asset_key.to_user_string()}: {check.check_name}"
+        yield Happening("checked", what, check.passed, check.description or "")
+    elif event.event_type == dg.DagsterEventType.STEP_FAILURE and event.step_key:
+        yield Happening("failed", event.step_key, passed=False, message=_reason(event))
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else ""

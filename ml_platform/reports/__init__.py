@@ -1,0 +1,1 @@
+"""Published pages: what people read who never open the Dagster UI."""
