@@ -1,0 +1,1 @@
+"""Rules about tables: schemas, suites, and the one result that both give."""
