@@ -283,7 +283,7 @@ def _summary(broken: list[Outcome], rules: int, failing_rows: int, rows: int) ->
         total = counted(rows, "row")
         parts.append(f"{failing_rows:,} of {total} {verbs} {counted(by_row, 'rule')}")
     if whole:
-        parts.append(f"{counted(whole, 'rule')} about the whole table {_fail(whole)}")
+        parts.append(f"{counted(whole, 'rule')} about the whole table or column {_fail(whole)}")
     only = " (warnings only)" if broken[0].severity == "warn" else ""
     return "; ".join(parts) + only
 

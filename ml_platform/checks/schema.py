@@ -823,7 +823,10 @@ def _propose_key(frame: "pd.DataFrame", columns: Mapping[str, Any]) -> list[str]
     kinds = ("integer", "text", "date", "timestamp")
     able = [name for name, one in columns.items() if one.get("type") in kinds]
     able = [name for name in able if not columns[name].get("nullable")][:8]
-    for names in [(one,) for one in able] + list(combinations(able, 2)) if len(frame) > 1 else []:
-        if bool(_over(list(names), _key_holds)(frame).all()):
-            return list(names)
+    tried = [[one] for one in able] + [list(pair) for pair in combinations(able, 2)]
+    for names in tried if len(frame) > 1 else []:
+        holds = _over(names, _key_holds)
+        # The first rows tell most of them apart from a key, at a fraction of the cost.
+        if bool(holds(frame.iloc[:10_000]).all()) and bool(holds(frame).all()):
+            return names
     return []
