@@ -1,0 +1,371 @@
+"""What the forecasters promise: nothing of the future is seen and odd panels are survived."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+from ml_platform.kernel.errors import DataError, DeclarationError
+from ml_platform.models.forecast import (
+    Calendar,
+    Columns,
+    GlobalForecaster,
+    SeasonalNaive,
+    clean_panel,
+    conformal_quantile,
+    read_grid,
+)
+
+BOTH = pytest.mark.parametrize("kind", [SeasonalNaive, GlobalForecaster])
+
+
+def forecast(kind, panel, **parameters):
+    parameters = {"known": ["promo"], "observed": ["heat"], "horizon": 8, **parameters}
+    return kind(**parameters).fit(panel).predict(panel)
+
+
+@BOTH
+def test_every_future_row_gets_a_forecast_inside_its_interval(kind, made_panel):
+    panel = made_panel(ahead=8)
+    said = forecast(kind, panel)
+    future = panel[panel["target"].isna()]
+    assert said[["series", "time"]].equals(future[["series", "time"]].reset_index(drop=True))
+    assert (said["lower"] > 0).all()
+    assert (said["lower"] < said["forecast"]).all()
+    assert (said["forecast"] < said["upper"]).all()
+
+
+@BOTH
+def test_rows_beyond_the_horizon_get_none(kind, made_panel):
+    said = forecast(kind, made_panel(ahead=8), horizon=3)
+    assert said.groupby("series").size().tolist() == [3, 3, 3, 3]
+
+
+@BOTH
+@pytest.mark.parametrize("garbage", [np.nan, 1e12, -5.0])
+def test_observed_values_of_the_future_are_never_looked_at(kind, garbage, made_panel):
+    panel = made_panel(ahead=8, weather=0.02)
+    changed = panel.copy()
+    changed.loc[panel["target"].isna(), "heat"] = garbage
+    pd.testing.assert_frame_equal(forecast(kind, panel), forecast(kind, changed))
+
+
+def test_observed_values_of_the_past_are_used_where_they_help(made_panel):
+    panel = made_panel(count=6, ahead=8, weather=0.05, noise=0.01)
+    fitted = GlobalForecaster(known=["promo"], observed=["heat"], horizon=8).fit(panel)
+    assert any(one.observed for one in fitted.tunings_)
+    past = panel.copy()
+    last = past["target"].notna() & (past["time"] > past["time"].max() - pd.Timedelta("70D"))
+    past.loc[last, "heat"] += 20
+    said, moved = fitted.predict(panel), fitted.predict(past)
+    assert (moved["forecast"] < said["forecast"]).all()
+
+
+def test_an_anomaly_fades_as_it_did_in_training(made_panel):
+    panel = made_panel(ahead=8, weather=0.05)
+    step = np.arange(148)
+    slow = np.cumsum(np.random.default_rng(1).normal(size=148))
+    panel["price"] = np.tile(slow + 0 * step, 4)
+    fitted = GlobalForecaster(observed=["heat", "price"], horizon=8).fit(panel)
+    quick, lasting = fitted.design_.climate.fade
+    assert quick < 0.3
+    assert lasting > 0.8
+
+
+@BOTH
+def test_a_forecaster_is_cloned_and_pickled_whole(kind, made_panel):
+    panel = made_panel(ahead=8)
+    first = kind(known=["promo"], horizon=8, random_state=3).fit(panel)
+    assert clone(first).get_params() == first.get_params()
+    again = pickle.loads(pickle.dumps(first))
+    pd.testing.assert_frame_equal(again.predict(panel), first.predict(panel))
+    pd.testing.assert_frame_equal(clone(first).fit(panel).predict(panel), first.predict(panel))
+
+
+@BOTH
+def test_the_order_of_rows_does_not_matter(kind, made_panel):
+    panel = made_panel(ahead=8)
+    said = forecast(kind, panel.sample(frac=1, random_state=0))
+    said = said.sort_values(["series", "time"], ignore_index=True)
+    pd.testing.assert_frame_equal(said, forecast(kind, panel))
+
+
+@BOTH
+def test_future_rows_alone_go_on_from_where_fitting_ended(kind, made_panel):
+    panel = made_panel(ahead=8)
+    fitted = kind(known=["promo"], observed=["heat"], horizon=8).fit(panel)
+    future = panel[panel["target"].isna()]
+    pd.testing.assert_frame_equal(fitted.predict(future), fitted.predict(panel))
+
+
+@BOTH
+def test_columns_have_the_names_that_the_table_gives_them(kind, made_panel):
+    panel = made_panel(ahead=8)
+    names = {"series": "shop", "time": "week", "target": "units", "promo": "p", "heat": "h"}
+    said = forecast(
+        kind,
+        panel.rename(columns=names),
+        series="shop",
+        time="week",
+        target="units",
+        known=["p"],
+        observed=["h"],
+    )
+    expected = forecast(kind, panel).rename(columns={"series": "shop", "time": "week"})
+    pd.testing.assert_frame_equal(said, expected)
+
+
+def test_seasonal_naive_repeats_last_season_over_gaps_and_more_than_a_season_ahead():
+    target = [1.0, 2.0, 3.0, 4.0, 5.0, np.nan, 7.0] + [np.nan] * 6
+    panel = pd.DataFrame({"series": "a", "time": range(13), "target": target})
+    said = SeasonalNaive(season_length=4, horizon=6).fit(panel).predict(panel)
+    # Step 5 has no value: step 9 falls back on step 1, two seasons earlier.
+    assert said["forecast"].tolist() == [4.0, 5.0, 2.0, 7.0, 4.0, 5.0]
+
+
+def test_a_gap_in_the_middle_is_no_future_row(made_panel):
+    panel = made_panel(count=2, ahead=4)
+    panel.loc[30:40, "target"] = np.nan
+    said = forecast(SeasonalNaive, panel)
+    assert len(said) == 8
+
+
+def test_the_champion_finds_the_effect_of_a_known_column(made_panel):
+    panel = made_panel(count=6, ahead=8, noise=0.02, promotion=0.4)
+    without, with_promo = panel.copy(), panel.copy()
+    future = panel["target"].isna()
+    without.loc[future, "promo"], with_promo.loc[future, "promo"] = 0.0, 1.0
+    lift = np.log(forecast(GlobalForecaster, with_promo)["forecast"]) - np.log(
+        forecast(GlobalForecaster, without)["forecast"]
+    )
+    assert lift.mean() == pytest.approx(0.4, abs=0.03)
+
+
+def test_a_firm_rise_of_the_level_is_carried_on(made_panel):
+    panel = made_panel(count=5, ahead=8)
+    weeks = panel.groupby("series").cumcount()
+    raised = panel.assign(target=panel["target"] * np.where(weeks >= 120, 1.5, 1.0))
+    ratio = (
+        forecast(GlobalForecaster, raised)["forecast"].mean()
+        / forecast(GlobalForecaster, panel)["forecast"].mean()
+    )
+    assert ratio > 1.3
+
+
+def test_intervals_cover_about_what_they_promise(made_panel):
+    truth = made_panel(count=30, weeks=156, noise=0.1)
+    panel = truth.assign(target=truth["target"].where(truth["time"] < "2022-11-01"))
+    for level in (0.5, 0.9):
+        said = forecast(GlobalForecaster, panel, level=level)
+        both = said.merge(truth, on=["series", "time"])
+        covered = both["target"].between(both["lower"], both["upper"]).mean()
+        assert covered == pytest.approx(level, abs=0.12)
+
+
+def _short(panel):
+    return panel[panel["time"] >= "2022-06-01"]
+
+
+def _different_starts(panel):
+    start = panel["series"].map({"s0": "2020-01-01", "s1": "2021-03-01", "s2": "2022-08-01"})
+    return panel[panel["time"] >= pd.to_datetime(start.fillna("2020-01-01"))]
+
+
+def _gaps(panel):
+    drop = np.random.default_rng(0).random(len(panel)) < 0.3
+    return panel[~drop | panel["target"].isna()]
+
+
+def _zeros(panel):
+    weeks = panel.groupby("series").cumcount()
+    return panel.assign(target=panel["target"].where((weeks % 9 > 0) | panel["target"].isna(), 0))
+
+
+def _all_zero(panel):
+    return panel.assign(target=panel["target"] * (panel["series"] != "s1"))
+
+
+def _negative(panel):
+    return panel.assign(target=panel["target"] - 20)
+
+
+def _constant(panel):
+    return panel.assign(target=panel["target"] * 0 + 5)
+
+
+def _late(panel):
+    last = panel.loc[panel["target"].notna(), "time"].max()
+    return panel.assign(
+        target=panel["target"].mask((panel["series"] == "s1") & (panel["time"] == last))
+    )
+
+
+def _two_values(panel):
+    return panel[
+        panel["time"] >= panel.loc[panel["target"].notna(), "time"].max() - pd.Timedelta("7D")
+    ]
+
+
+SHAPES = (
+    _short,
+    _different_starts,
+    _gaps,
+    _zeros,
+    _all_zero,
+    _negative,
+    _constant,
+    _late,
+    _two_values,
+)
+
+
+@BOTH
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda one: one.__name__.strip("_"))
+def test_odd_panels_get_finite_forecasts_of_the_right_size(kind, shape, made_panel):
+    panel = shape(made_panel(ahead=8))
+    said = forecast(kind, panel)
+    assert len(said) == (panel["target"].isna() & (panel["time"] >= "2022-09-02")).sum()
+    assert np.isfinite(said[["forecast", "lower", "upper"]].to_numpy()).all()
+    size = panel.groupby("series")["target"].agg(lambda one: one.abs().max())
+    assert (said["forecast"].abs() <= 3 * said["series"].map(size) + 1e-9).all()
+    assert ((said["lower"] <= said["forecast"]) & (said["forecast"] <= said["upper"])).all()
+
+
+@BOTH
+def test_one_series_is_enough(kind, made_panel):
+    panel = made_panel(count=1, ahead=8)
+    truth = made_panel(count=1, weeks=148)["target"].to_numpy()[140:]
+    said = forecast(kind, panel)["forecast"].to_numpy()
+    assert np.abs(np.log(said / truth)).mean() < 0.2
+
+
+@BOTH
+def test_what_is_done_for_want_of_a_season_is_said(kind, made_panel):
+    panel = _short(made_panel(ahead=8))
+    notes = kind(known=["promo"], horizon=8).fit(panel).notes_
+    assert any("one season of 52 steps" in note for note in notes)
+    assert kind(known=["promo"], horizon=8).fit(made_panel(ahead=8)).notes_ == []
+
+
+def test_a_series_that_came_after_fitting_is_forecast_from_its_own_history(made_panel):
+    panel = made_panel(count=4, ahead=8)
+    fitted = GlobalForecaster(known=["promo"], horizon=8).fit(panel[panel["series"] != "s3"])
+    said = fitted.predict(panel[panel["series"] == "s3"])["forecast"]
+    assert said.mean() == pytest.approx(np.exp(6) * 0.8, rel=0.35)
+
+
+@BOTH
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(factor=st.floats(0.01, 1e4))
+def test_forecasts_follow_the_unit_of_the_target(kind, factor, made_panel):
+    panel = made_panel(count=2, weeks=80, ahead=4)
+    scaled = panel.assign(target=panel["target"] * factor)
+    said, expected = forecast(kind, scaled, horizon=4), forecast(kind, panel, horizon=4)
+    for column in ("forecast", "lower", "upper"):
+        np.testing.assert_allclose(said[column], expected[column] * factor, rtol=1e-6)
+
+
+def _without(column):
+    return lambda panel: panel.drop(columns=column)
+
+
+def _with(column, value, rows=slice(0, 1)):
+    def change(panel):
+        panel = panel.astype({column: object}) if isinstance(value, str) else panel.copy()
+        panel.loc[rows, column] = value
+        return panel
+
+    return change
+
+
+BAD_PANELS = [
+    (_without("promo"), "no column 'promo'"),
+    (_with("series", None), "column 'series' has no value in 2 rows"),
+    (_with("promo", np.nan), "known column 'promo' has no value in 2 rows"),
+    (_with("promo", "much"), "column 'promo' holds object"),
+    (_with("target", np.inf), "column 'target' holds infinite"),
+    (_with("target", np.nan, slice(None)), "no row has a value of 'target'"),
+    (_with("time", pd.Timestamp("2020-01-07"), 0), "lies between two steps of 7 days"),
+    (lambda panel: pd.concat([panel, panel.tail(2)]), "2 rows share a series and time step"),
+    (lambda panel: panel.assign(time="soon"), "holds no times"),
+    (lambda panel: panel[panel["time"] == "2020-01-03"], "fewer than two different times"),
+    (lambda panel: panel[panel["target"].notna()], "no row without 'target'"),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("spoil", "said"), BAD_PANELS, ids=[said for _, said in BAD_PANELS])
+def test_a_bad_panel_is_refused_with_its_reason(kind, spoil, said, made_panel):
+    with pytest.raises(DataError, match=said):
+        forecast(kind, spoil(made_panel(ahead=4)))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"horizon": 0}, "horizon: 0"),
+        ({"horizon": 2.5}, "horizon: 2.5"),
+        ({"season_length": True}, "season_length: True"),
+        ({"level": 1.0}, "between 0 and 1"),
+        ({"known": ["heat"]}, "named twice: heat"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(parameters, said, made_panel):
+    with pytest.raises(DeclarationError, match=said):
+        forecast(SeasonalNaive, made_panel(ahead=4), **parameters)
+
+
+def test_a_series_without_any_history_is_refused(made_panel):
+    panel = made_panel(ahead=4)
+    fitted = SeasonalNaive(horizon=4).fit(panel)
+    new = panel[panel["target"].isna()].assign(series="new")
+    with pytest.raises(DataError, match="without any history: new"):
+        fitted.predict(new)
+
+
+def test_whole_numbers_in_place_of_the_dates_of_fitting_are_refused(made_panel):
+    panel = made_panel(ahead=4)
+    fitted = SeasonalNaive(horizon=4).fit(panel)
+    with pytest.raises(DataError, match="the same kind as in fitting"):
+        fitted.predict(panel.assign(time=panel.groupby("series").cumcount()))
+
+
+@pytest.mark.parametrize("rule", ["D", "7D", "h", "MS", "ME", "QE", "YE"])
+def test_steps_are_counted_for_every_regular_calendar(rule):
+    times = pd.Series(pd.date_range("2019-01-31", periods=30, freq=rule))
+    assert Calendar.of(times).number(times).tolist() == list(range(30))
+
+
+def test_four_week_periods_are_no_months():
+    times = pd.Series(pd.date_range("2019-01-04", periods=60, freq="28D"))
+    calendar = Calendar.of(times.drop(7))
+    assert calendar.number(times).tolist() == list(range(60))
+
+
+def test_iso_text_is_read_as_dates(made_panel):
+    panel = made_panel(ahead=4)
+    text = panel.assign(time=panel["time"].dt.strftime("%Y-%m-%d"))
+    pd.testing.assert_frame_equal(forecast(SeasonalNaive, text), forecast(SeasonalNaive, panel))
+
+
+def test_nothing_after_a_place_is_left_in_a_cut_grid(made_panel):
+    columns = Columns("series", "time", "target", ("promo",), ("heat",))
+    panel = clean_panel(made_panel(), columns)
+    grid = read_grid(panel, columns, Calendar.of(panel["time"])).until(100)
+    assert np.isnan(grid.target[:, 101:]).all()
+    assert np.isnan(grid.observed[:, 101:]).all()
+    assert np.isfinite(grid.target[:, :101]).all()
+    assert grid.last.tolist() == [100] * 4
+
+
+@given(scores=st.lists(st.floats(0, 100), min_size=1, max_size=60), level=st.floats(0.05, 0.95))
+def test_a_conformal_quantile_is_one_of_the_scores_and_covers_its_share(scores, level):
+    found = conformal_quantile(np.array(scores), level)
+    assert found in scores
+    assert np.mean(np.array(scores) <= found) >= min(level, 1.0)
