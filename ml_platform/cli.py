@@ -1,6 +1,7 @@
 """`ml-platform ...`: each command calls a room and prints what it says."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,14 @@ app = typer.Typer(
 )
 console = Console()
 errors = Console(stderr=True)
+
+
+class Output(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+
 
 ProjectOption = Annotated[
     str | None, typer.Option("--project", "-p", help="Whose tables are meant by short names.")
@@ -73,13 +82,15 @@ def sql(
     query: Annotated[str, typer.Argument(help="One SELECT; tables go by their keys, raw.sales.")],
     project: ProjectOption = None,
     rows: Annotated[int, typer.Option(help="How many rows to print.")] = 20,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
+    output: Annotated[
+        Output, typer.Option(help="How to print them; csv prints all.")
+    ] = Output.table,
 ) -> None:
     """Ask all tables, of all projects, in SQL."""
     from ml_platform.storage.query import queried
 
     with queried(_store(), query, project) as found:
-        if as_csv:
+        if output is Output.csv:
             found.to_df().to_csv(sys.stdout, index=False)
             return
         _print_rows(found.columns, found.limit(rows).fetchall())
@@ -132,11 +143,14 @@ def backfill(
 ) -> None:
     """Make a range of a table's partitions, here and now."""
     from ml_platform.demo.progress import told_on
-    from ml_platform.operations.backfill import run_backfill
+    from ml_platform.session import opened, project_of_table
 
-    with told_on(console) as tell:
-        outcome = run_backfill(table, partitions, project, tell)
-    if not outcome.success:
+    first, dots, last = partitions.partition("..")
+    with opened(project_of_table(table, project)) as session, told_on(console) as tell:
+        outcomes = session.backfill(table, first or None, (last if dots else first) or None, tell)
+    failed = [outcome for outcome in outcomes if not outcome.success]
+    console.print(f"{len(outcomes) - len(failed)} runs succeeded, {len(failed)} failed")
+    if failed:
         raise typer.Exit(1)
 
 
@@ -177,12 +191,9 @@ def _print_rows(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
     console.print(listing)
 
 
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
+def _size(count: int) -> str:
+    power = min(max(count.bit_length() - 1, 0) // 10, 3)
+    return f"{count / 2 ** (10 * power):.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
 
 
 if __name__ == "__main__":

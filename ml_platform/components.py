@@ -1,5 +1,7 @@
 """The catalogue: every word that a defs.yaml may use as `type: ml_platform.components.<word>`."""
 
+from ml_platform.checks.component import Checks
 from ml_platform.features.component import FeatureTable
+from ml_platform.reports.component import Report
 
-__all__ = ["FeatureTable"]
+__all__ = ["Checks", "FeatureTable", "Report"]

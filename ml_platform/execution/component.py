@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -22,6 +22,8 @@ from ml_platform.kernel.names import TableKey
 from ml_platform.storage.engine import TableName
 from ml_platform.storage.resource import PREVIEW_ROWS, Tables, metadata_of
 from ml_platform.storage.tables import TableStore, Write, WriteMode, Written
+
+_Component = TypeVar("_Component", bound=dg.Model)
 
 
 class Declared(dg.Model, dg.Resolvable):
@@ -176,15 +178,8 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Make the component of its attributes.
-
-        Attributes without a template need none of Dagster's resolving, which costs ten times as
-        much as all the rest of the load and hides pydantic's own messages.
-        """
-        plain = attributes.model_dump(exclude_unset=True) if attributes else {}
-        if "{{" in repr(plain):
-            return super().load(attributes, context)
-        return cls.model_validate(plain)
+        """Make the component of its attributes."""
+        return loaded_plainly(cls, attributes, super().load, context)
 
     @field_validator("key")
     @classmethod
@@ -320,6 +315,20 @@ def errors_are_told() -> Iterator[None]:
         yield
     except PlatformError as error:
         raise dg.Failure(str(error), allow_retries=error.retryable) from error
+
+
+def loaded_plainly(
+    cls: type[_Component],
+    attributes: BaseModel | None,
+    load: Callable[[BaseModel | None, dg.ComponentLoadContext], _Component],
+    context: dg.ComponentLoadContext,
+) -> _Component:
+    """Make a component; through Dagster's `load` only where a template has to be resolved.
+
+    That resolving costs ten times as much as all the rest and hides pydantic's own messages.
+    """
+    plain = attributes.model_dump(exclude_unset=True) if attributes else {}
+    return load(attributes, context) if "{{" in repr(plain) else cls.model_validate(plain)
 
 
 def project_of(context: dg.ComponentLoadContext) -> str:

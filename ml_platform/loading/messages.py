@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_shared.yaml_utils.source_position import ValueAndSourcePositionTree
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from yaml import MarkedYAMLError
 
 from ml_platform.kernel.errors import DeclarationError, PlatformError, Where, closest
@@ -25,9 +25,39 @@ def broken(
     tree: dg.ComponentTree,
 ) -> Broken:
     """The declaration at `line` of `file` as one that `error` broke."""
-    where, message = _told(_root_cause(error), file, line, source)
+    cause = _invalid_attributes(source) or _root_cause(error)
+    where, message = _told(cause, file, line, source)
     name = _key_in(source) or _name_for(file, line, tree.defs_module_path)
     return Broken(name, where, message)
+
+
+def _invalid_attributes(source: ValueAndSourcePositionTree | None) -> ValidationError | None:
+    """What pydantic says of the attributes when it is asked directly.
+
+    Dagster lets every field be a template too, so that its own validation says everything twice,
+    once for the type and once for a string, and misses some mistakes.
+    """
+    component = _component_in(source)
+    attributes = source.value.get("attributes") if source and component else None
+    if component is None or "{{" in repr(attributes):
+        return None
+    try:
+        component.model_validate(attributes or {})
+    except ValidationError as error:
+        return error
+    return None
+
+
+def _component_in(source: ValueAndSourcePositionTree | None) -> type[BaseModel] | None:
+    """The class that a declaration names, if it exists and has fields."""
+    value = source.value if source else None
+    name = value.get("type") if isinstance(value, dict) else None
+    module, _, attribute = str(name).rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
 def _root_cause(error: BaseException) -> BaseException:
@@ -61,59 +91,29 @@ def _invalid(
     error: ValidationError, file: Path, line: int, source: ValueAndSourcePositionTree
 ) -> tuple[Where, str]:
     """Every field that is wrong, each with its line and what is allowed there."""
-    model = _attributes_model(source)
-    found: dict[tuple[str | int, ...], str] = {}
-    for one in _error_details(error, model, source):
-        path, said = _field_error(one, model)
-        found.setdefault(path, said)
-    places = {path: _line_of(path, source, line) for path in found}
-    lines = sorted((places[path], said) for path, said in found.items())
-    first = lines[0][0]
-    rest = [f"{file}:{at}: {said}" if n else said for n, (at, said) in enumerate(lines)]
-    return Where(file, first), "\n".join(rest)
+    component = _component_in(source)
+    begin = ("attributes",) if component is not None and error.title == component.__name__ else ()
+    found = []
+    for one in error.errors():
+        path = (*begin, *one["loc"])
+        found.append((_line_of(path, source, line), _field_error(one, path, component)))
+    found.sort()
+    rest = [f"{file}:{at}: {said}" if n else said for n, (at, said) in enumerate(found)]
+    return Where(file, found[0][0]), "\n".join(rest)
 
 
-def _attributes_model(source: ValueAndSourcePositionTree) -> Any:
-    """The model of the declaration's attributes, if its type is known."""
-    name = source.value.get("type") if isinstance(source.value, dict) else None
-    module, _, attribute = str(name).rpartition(".")
-    try:
-        component = getattr(importlib.import_module(module), attribute)
-        return component.get_model_cls()
-    except (ImportError, AttributeError, ValueError):
-        return None
-
-
-def _error_details(
-    error: ValidationError, model: Any, source: ValueAndSourcePositionTree
-) -> list[Any]:
-    """Pydantic's own list; asked again of the attributes, whose paths begin at them."""
-    attributes = source.value.get("attributes")
-    if model is not None:
-        try:
-            TypeAdapter(model).validate_python(attributes or {})
-        except ValidationError as again:
-            return [{**one, "loc": ("attributes", *one["loc"])} for one in again.errors()]
-    return list(error.errors())
-
-
-def _field_error(one: Mapping[str, Any], model: Any) -> tuple[tuple[str | int, ...], str]:
-    """The path in the YAML and the sentence for one of pydantic's errors.
-
-    Dagster lets every field be a template, so pydantic says everything twice: once for the type
-    and once for a string. What it says of the string is left out, and the names of the union's
-    members are no part of the path.
-    """
-    path = tuple(p for p in one["loc"] if isinstance(p, int) or re.fullmatch(r"[a-z_]\w*", p))
-    path = tuple(p for p in path if p not in {"str", "int", "float", "bool"})
+def _field_error(
+    one: Mapping[str, Any], path: tuple[str | int, ...], component: type[BaseModel] | None
+) -> str:
+    """The sentence for one of pydantic's errors."""
     name = ".".join(map(str, path[1:] or path))
     if one["type"] == "extra_forbidden":
-        allowed = closest(str(path[-1]), _fields_at(model, path[1:-1]))
-        return path, f"{name}: no such word\n  allowed: {allowed}"
+        allowed = closest(str(path[-1]), _fields_at(component, path[1:-1]))
+        return f"{name}: no such word\n  allowed: {allowed}"
     if one["type"] == "missing":
-        return path, f"{name}: it is missing"
-    said = one["msg"].removeprefix("Value error, ")
-    return path, f"{name}: {said}, given {one['input']!r}" if name else said
+        return f"{name}: it is missing"
+    said = str(one.get("ctx", {}).get("error") or one["msg"])
+    return said if one["type"] == "value_error" else f"{name}: {said}, given {one['input']!r}"
 
 
 def _fields_at(model: Any, path: Sequence[str | int]) -> list[str]:
