@@ -31,7 +31,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text():
         ("a\nb\né".encode("latin-1"), "utf-8", ["line 3", "0xe9", "perhaps cp1252 or latin-1"]),
         ("a\né".encode("utf-16"), "utf-8", ["line 1", "perhaps utf-16"]),
         ("a\né".encode(), "ascii", ["line 2", "not ascii", "perhaps utf-8"]),
-        (b"a\nb", "utf-16", ["line 1", "UTF-16", "perhaps utf-8"]),
+        (b"a\nbcde", "utf-16", ["line 1", "UTF-16", "perhaps utf-8"]),
     ],
 )
 def test_the_line_of_a_wrong_byte_is_told_with_a_guess(content, encoding, words):

@@ -1,0 +1,118 @@
+"""What tests of several rooms stand on: a real PostgreSQL server."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import sqlalchemy as sa
+
+PASSWORD = "p@ss:w/rd %41"
+"""The server's password, with everything in it that a URL has to encode."""
+
+_START_WAIT_S = 60
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """The URL of a server's own database; it is made for this session and gone afterwards."""
+    programs = _server_programs()
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL's server programs are not installed, and in CI they must be")
+        pytest.skip("PostgreSQL's server programs are not installed")
+    with tempfile.TemporaryDirectory(prefix="ml-platform-postgres-") as folder:
+        owner = _unprivileged()
+        if owner:
+            os.chown(folder, owner["user"], owner["group"])
+        _initialise(programs, Path(folder), owner)
+        with _running(programs, Path(folder), owner) as port:
+            yield f"postgresql://platform:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
+
+
+@pytest.fixture
+def postgres_url(postgres_server, request):
+    """The URL of an empty database of the test's own, as a person writes it: `postgresql://`."""
+    name = f"test_{abs(hash(request.node.nodeid)):x}"
+    server = sa.create_engine(postgres_server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with server.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    yield postgres_server.removesuffix("postgres") + name
+    with server.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def _server_programs():
+    """The folder of the newest programs: Debian keeps them off the path, others do not."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    if on_path := shutil.which("postgres"):
+        folders.append(Path(on_path).resolve().parent)
+    needed = ("postgres", "initdb", "pg_isready")
+    return next((one for one in folders if all((one / name).exists() for name in needed)), None)
+
+
+def _unprivileged():
+    """Whom to run the server as: it refuses to be run by the superuser."""
+    if os.geteuid() != 0:
+        return {}
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+    return {"user": user.pw_uid, "group": user.pw_gid}
+
+
+def _initialise(programs, folder, owner):
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    if owner:
+        os.chown(secret, owner["user"], owner["group"])
+    command = [programs / "initdb", "--pgdata", folder / "data", "--username", "platform"]
+    options = ["--pwfile", secret, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]
+    subprocess.run(
+        [*command, *options, "--locale", "C"],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        extra_groups=[] if owner else None,
+        **owner,
+    )
+
+
+@contextmanager
+def _running(programs, folder, owner):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", folder / "data", "-p", str(port), *options],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            extra_groups=[] if owner else None,
+            **owner,
+        )
+    try:
+        _wait_until_ready(programs, port, server, folder / "log")
+        yield port
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=60)
+
+
+def _wait_until_ready(programs, port, server, log):
+    deadline = time.monotonic() + _START_WAIT_S
+    ready = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"]
+    while subprocess.run(ready, check=False).returncode != 0:
+        if server.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
+        time.sleep(0.1)
