@@ -372,12 +372,17 @@ def _validated(expectations: list[Any], frame: "pd.DataFrame", gx: Any) -> list[
     A context of its own for each call costs 0.05 s; one kept for the next call would keep the
     whole frame in memory until then.
     """
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types import base
 
     if not expectations:
         return []
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    # Its own default makes a folder for pages.
+    stores = base.InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    quiet = base.ProgressBarsConfig(globally=False)
+    config = base.DataContextConfig(
+        store_backend_defaults=stores, progress_bars=quiet, analytics_enabled=False
+    )
+    context = gx.get_context(project_config=config, mode="ephemeral")
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")
     whole = asset.add_batch_definition_whole_dataframe("whole")
     batch = whole.get_batch({"dataframe": frame.set_axis(frame.columns, axis=1)})
@@ -410,12 +415,10 @@ def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
     from pandas.api import types
 
     dtype: Any = column.dtype
-    if types.is_datetime64_any_dtype(dtype):
-        moments = column.astype("datetime64[us]") if _is_arrow_naive(dtype) else column
-        zoned = isinstance(moments.dtype, pd.DatetimeTZDtype) or _is_arrow(moments.dtype)
-        return pd.to_datetime(moments, utc=True).dt.tz_localize(None) if zoned else moments
-    if types.infer_dtype(column, skipna=True) == "date":
+    if types.infer_dtype(column, skipna=True) == "date":  # Arrow's days, and Python's
         return column.astype(object).astype("datetime64[s]")
+    if types.is_datetime64_any_dtype(dtype):
+        return _zoneless(column)
     if not types.is_extension_array_dtype(dtype):
         return column
     if types.is_bool_dtype(dtype) or not types.is_numeric_dtype(dtype):
@@ -426,14 +429,14 @@ def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return pd.Series(column.to_numpy(dtype="float64", na_value=np.nan), column.index)
 
 
-def _is_arrow(dtype: object) -> bool:
+def _zoneless(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Moments in UTC without a zone; those that have none are in UTC already."""
     import pandas as pd
 
-    return isinstance(dtype, pd.ArrowDtype)
-
-
-def _is_arrow_naive(dtype: Any) -> bool:
-    return _is_arrow(dtype) and dtype.pyarrow_dtype.tz is None
+    if isinstance(column.dtype, pd.ArrowDtype):
+        column = pd.Series(column.array.to_numpy(), column.index)
+    zoned = isinstance(column.dtype, pd.DatetimeTZDtype)
+    return column.dt.tz_convert("UTC").dt.tz_localize(None) if zoned else column
 
 
 def _objects(column: "pd.Series[Any]") -> "pd.Series[Any]":
