@@ -2,6 +2,8 @@
 
 from ml_platform.checks.component import Checks
 from ml_platform.features.component import FeatureTable
+from ml_platform.models.component import Model, Predictions
 from ml_platform.reports.component import Report
+from ml_platform.sources.component import Source
 
-__all__ = ["Checks", "FeatureTable", "Report"]
+__all__ = ["Checks", "FeatureTable", "Model", "Predictions", "Report", "Source"]

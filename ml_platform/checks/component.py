@@ -28,8 +28,10 @@ class Checks(dg.Component, dg.Model, dg.Resolvable):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     table: str = Field(description="The key of the table, like raw/sales.")
-    pandera: TableSchema | None = Field(
-        default=None, description="The columns with their types and rules."
+    pandera: dict[str, Any] | None = Field(
+        default=None,
+        description="The columns with their types and rules.",
+        json_schema_extra={"fields": TableSchema.model_json_schema()},
     )
     great_expectations: list[dict[str, Any]] | None = Field(
         default=None,
@@ -52,6 +54,20 @@ class Checks(dg.Component, dg.Model, dg.Resolvable):
     @classmethod
     def _is_a_key(cls, value: str) -> str:
         TableKey.parse(value)
+        return value
+
+    @field_validator("pandera")
+    @classmethod
+    def _is_a_schema(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            read_schema(value)
+        return value
+
+    @field_validator("great_expectations")
+    @classmethod
+    def _is_a_suite(cls, value: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+        if value is not None:
+            read_suite(value)
         return value
 
     @model_validator(mode="after")

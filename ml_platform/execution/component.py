@@ -6,6 +6,7 @@ person can act on. It knows nothing of what the function does.
 """
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
         return self
 
     @property
-    def table(self) -> TableKey:
+    def table_key(self) -> TableKey:
         """The key in its parts."""
         return TableKey.parse(self.key)
 
@@ -210,7 +211,6 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
         reads: Iterable[TableName] = (),
         kinds: Iterable[str] = (),
         code: str = "",
-        also_after: Iterable[dg.AssetKey] = (),
     ) -> dg.AssetsDefinition:
         """The Dagster asset that runs `make` once for the table or once a partition.
 
@@ -220,30 +220,29 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             reads: the tables that it reads.
             kinds: the badges that the room gives.
             code: what else than the declaration decides the result; changes mark it as stale.
-            also_after: assets to wait for that are no tables.
         """
         project = project_of(context)
         definition = self.partitions.definition() if self.partitions else None
 
-        @dg.asset(
-            key=list(self.table.parts),
-            deps=[*(list(name.key.parts) for name in reads), *also_after],
-            description=self.description,
-            owners=self.owners,
-            tags=self.tags,
-            kinds={*kinds, *self.kinds},
-            group_name=project,
-            partitions_def=definition,
-            backfill_policy=self._backfill_policy(),
-            retry_policy=self.retry.policy(),
-            freshness_policy=self.freshness.policy() if self.freshness else None,
-            pool=self.pool,
-            code_version=fingerprint(self.model_dump_json(), code),
-        )
         def step(context: dg.AssetExecutionContext, tables: Tables) -> dg.MaterializeResult[Any]:
-            return _run(context, tables.store(), project, self.table, definition, make)
+            return _run(context, tables.store(), project, self.table_key, definition, make)
 
-        return step
+        with beta_used_on_purpose("Parameter `backfill_policy`"):
+            return dg.asset(
+                key=list(self.table_key.parts),
+                deps=[list(name.key.parts) for name in reads],
+                description=self.description,
+                owners=self.owners,
+                tags=self.tags,
+                kinds={*kinds, *self.kinds},
+                group_name=project,
+                partitions_def=definition,
+                backfill_policy=self._backfill_policy(),
+                retry_policy=self.retry.policy(),
+                freshness_policy=self.freshness.policy() if self.freshness else None,
+                pool=self.pool,
+                code_version=fingerprint(self.model_dump_json(), code),
+            )(step)
 
     def _backfill_policy(self) -> dg.BackfillPolicy | None:
         if self.partitions is None:
@@ -329,6 +328,15 @@ def loaded_plainly(
     """
     plain = attributes.model_dump(exclude_unset=True) if attributes else {}
     return load(attributes, context) if "{{" in repr(plain) else cls.model_validate(plain)
+
+
+@contextmanager
+def beta_used_on_purpose(what: str) -> Iterator[None]:
+    """Silence Dagster's remark that `what` (a pattern of its message) is not final yet."""
+    with warnings.catch_warnings():
+        for kind in (dg.BetaWarning, dg.PreviewWarning):
+            warnings.filterwarnings("ignore", what, kind)
+        yield
 
 
 def project_of(context: dg.ComponentLoadContext) -> str:

@@ -71,8 +71,11 @@ class UserError(PlatformError):
     """A person has to change something; trying again does not help."""
 
 
-class DeclarationError(UserError):
-    """YAML or SQL that does not say something possible."""
+class DeclarationError(UserError, ValueError):
+    """YAML or SQL that does not say something possible.
+
+    Being a ValueError, it may be raised while pydantic validates, which adds the field's path.
+    """
 
 
 class DataError(UserError):

@@ -6,9 +6,7 @@ This is the one place that reaches below Dagster's public component API; its twi
 each thing that it leans on.
 """
 
-import contextlib
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +35,7 @@ from dagster_shared.yaml_utils.source_position import (
     ValueAndSourcePositionTree,
 )
 
+from ml_platform.execution.component import beta_used_on_purpose
 from ml_platform.kernel.errors import Where
 from ml_platform.loading.messages import broken
 from ml_platform.loading.pieces import Broken, Found, Piece
@@ -187,22 +186,12 @@ def _with_code_reference(
     component = tree.load_component(decl.loc)
     context = dg.ComponentLoadContext.from_decl_load_context(decl.context, decl)
     position = source.source_position_tree.position
-    with _beta_parts_used_by_dagster():
+    with beta_used_on_purpose(r"Class `\w*CodeReference\w*`"):
         references = component.get_code_references_for_yaml(file, position, context)
         value = dg.CodeReferencesMetadataValue(code_references=list(references))
     update = {"dagster/code_references": value}
     linked: dg.Definitions = made.with_definition_metadata_update(lambda old: {**old, **update})
     return linked
-
-
-@contextlib.contextmanager
-def _beta_parts_used_by_dagster() -> Iterator[None]:
-    """Silence what Dagster says, once a declaration, of parts that it uses itself."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Class `\w*CodeReference\w*`", dg.BetaWarning)
-        own = r"Function `load_definitions_from_modules?`"
-        warnings.filterwarnings("ignore", own, dg.PreviewWarning)
-        yield
 
 
 def _load_python(tree: dg.ComponentTree, path: Path, context: Any, found: Found) -> None:
@@ -212,7 +201,7 @@ def _load_python(tree: dg.ComponentTree, path: Path, context: Any, found: Found)
         tree.state_tracker.set_cache_data(loc, component_decl=decl)
         for child in decl.iterate_child_component_decls():
             tree.state_tracker.set_cache_data(child.loc, component_decl=child)
-        with _beta_parts_used_by_dagster():
+        with beta_used_on_purpose(r"Function `load_definitions_from_modules?`"):
             made = tree.build_defs_at_path(loc)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is shown as the file's own
         found.broken.append(broken(error, path, 1, None, tree))

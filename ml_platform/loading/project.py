@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from ml_platform.execution.component import beta_used_on_purpose
 from ml_platform.kernel.errors import DeclarationError
 from ml_platform.loading.folder import isolated, load_folder
 from ml_platform.loading.graph import without_cycles, without_twins
@@ -60,7 +61,8 @@ def load_tree(tree: dg.ComponentTree, name: str, common: dg.Definitions | None =
     isolated(tree)
     found = load_folder(tree, tree.defs_module_path / name, tree.decl_load_context)
     pieces = without_cycles(without_twins(found), found.broken)
-    merged = _merged(pieces, found.broken, name, common or dg.Definitions())
+    with beta_used_on_purpose("Parameter `execution_type`"):
+        merged = _merged(pieces, found.broken, name, common or dg.Definitions())
     return Project(name, merged, found.broken)
 
 

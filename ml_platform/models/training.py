@@ -160,8 +160,8 @@ def predict_rows(
 def _said_of(model: Any, frame: "pd.DataFrame", keep: list[str]) -> "pd.DataFrame":
     if hasattr(model, "horizon"):
         return _with_kept(model.predict(frame), frame, keep, [model.series, model.time])
-    kept = frame[keep] if keep else frame
-    said: pd.DataFrame = kept.assign(predicted=model.predict(frame))
+    said = (frame[keep] if keep else frame).copy()
+    said["predicted"] = model.predict(frame)
     if hasattr(model, "predict_proba"):
         shares = model.predict_proba(frame)
         for place, label in enumerate(model.classes_):
@@ -173,7 +173,7 @@ def _with_kept(
     said: "pd.DataFrame", frame: "pd.DataFrame", keep: list[str], on: list[str]
 ) -> "pd.DataFrame":
     extra = [column for column in keep if column not in said]
-    return said.merge(frame[[*on, *extra]], on=on, how="left") if extra else said
+    return said.merge(frame[[*on, *extra]], on=on, how="left")
 
 
 # --- Forecasts ------------------------------------------------------------------------------------
@@ -231,7 +231,8 @@ def _example(known: "pd.DataFrame", future: "pd.DataFrame", model: Any) -> "pd.D
     if ahead.empty:
         ahead = past.tail(1).assign(**{model.target: float("nan")})
         past = past.iloc[:-1]
-    return pd.concat([past, ahead])[list(model.columns.all)].reset_index(drop=True)
+    rows: pd.DataFrame = pd.concat([past, ahead])[list(model.columns.all)]
+    return rows.reset_index(drop=True)
 
 
 # --- Classification and regression ----------------------------------------------------------------

@@ -4,6 +4,7 @@ Within a project the table raw/sales is `raw.sales`; from anywhere it is `demand
 engine reads Parquet files and writes none of its own, so no process ever waits for another's lock.
 """
 
+import atexit
 import contextlib
 import functools
 import json
@@ -95,6 +96,8 @@ def _syntax_tree(sql: str, where: Where | None) -> dict[str, Any]:
 def _parser() -> "DuckDBPyConnection":
     import duckdb
 
+    # Closed before the interpreter goes, or DuckDB prints pages about what it finds left.
+    atexit.register(_parser.cache_clear)
     return duckdb.connect(config={"threads": 1})
 
 

@@ -212,8 +212,8 @@ class TableStore:
     def rows(self, project: str, key: TableKey) -> int:
         """How many rows the table has, by its files' footers."""
         with self.relation(project, key) as relation:
-            row = relation.aggregate("count(*)").fetchone()
-        return int(row[0]) if row else 0
+            row = relation.aggregate("count(*)").fetchall()[0]
+        return int(row[0])
 
     def exists(self, project: str, key: TableKey) -> bool:
         """Whether the table has data."""
