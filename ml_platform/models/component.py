@@ -168,7 +168,7 @@ class Predictions(AssetComponent):
 
 def registered_name(project: str, name: str) -> str:
     """What a model is called in MLflow's registry."""
-    return f"{project}.{name}"
+    return f"{project}-{name}"
 
 
 def _frame(step: Step, key: str) -> "pd.DataFrame":

@@ -128,8 +128,9 @@ def train_and_judge(
         baseline_metrics=result.baseline_metrics,
         tags=tags,
     )
-    experiment = name.partition(".")[0]
-    recorded = record(training, verdict, tracking_uri=tracking_uri, experiment=experiment)
+    recorded = record(
+        training, verdict, tracking_uri=tracking_uri, experiment=tags.get("project", name)
+    )
     return result, verdict, recorded
 
 
