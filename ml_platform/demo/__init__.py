@@ -1,0 +1,1 @@
+"""The demonstration: made-up data, two source systems that hold it, and the run that shows all."""
