@@ -44,7 +44,7 @@ demo: $(STAMP) ## The demand project, from two source systems to a forecast (DAT
 	$(BIN)/ml-platform demo $(if $(DATA),--data $(DATA)) $(ARGS)
 
 dev: $(STAMP) ## The Dagster UI with the MLflow UI and the demand project's source systems beside it
-	$(BIN)/ml-platform dev $(ARGS)
+	$(BIN)/ml-platform dev $(if $(DATA),--data $(DATA)) $(ARGS)
 
 test: $(STAMP) ## The whole test suite
 	$(BIN)/pytest $(ARGS)

@@ -34,6 +34,9 @@ class Output(StrEnum):
 ProjectOption = Annotated[
     str | None, typer.Option("--project", "-p", help="Whose tables are meant by short names.")
 ]
+DataOption = Annotated[
+    Path | None, typer.Option(help="Sales and conditions in a CSV, instead of the made-up ones.")
+]
 PartitionOption = Annotated[str | None, typer.Option(help="The partition, where there are any.")]
 
 
@@ -155,11 +158,7 @@ def backfill(
 
 
 @app.command()
-def demo(
-    data: Annotated[
-        Path | None, typer.Option(help="A file like store_sales.csv, instead of the sample.")
-    ] = None,
-) -> None:
+def demo(data: DataOption = None) -> None:
     """Run the demand project, from two source systems to a forecast and a report."""
     from ml_platform.demo.run import run_demo
 
@@ -171,11 +170,12 @@ def demo(
 def dev(
     port: Annotated[int, typer.Option(help="Of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Of the MLflow UI.")] = 5000,
+    data: DataOption = None,
 ) -> None:
     """Start the Dagster UI, the MLflow UI and the demand project's source systems."""
     from ml_platform.demo.dev import run_dev
 
-    raise typer.Exit(run_dev(console, port, mlflow_port))
+    raise typer.Exit(run_dev(console, port, mlflow_port, data))
 
 
 def _owner(store: TableStore, table: str, project: str | None) -> str:

@@ -91,6 +91,7 @@ def materialise(
             raise_on_error=False,
             tags=tags,
             run_id=run_id,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     return Outcome(run_id, result.success, told)
 

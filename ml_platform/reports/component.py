@@ -97,7 +97,7 @@ class Report(AssetComponent):
         with connect(step.store.memory_limit) as connection:
             attach(connection, step.store, reads, step.project)
             sections = [
-                _filled(field, planned(connection, sql, path).df() if sql else None)
+                _filled(field, _rows(connection, field, sql, path))
                 for field, (sql, path) in zip(self.sections, queries, strict=True)
             ]
         origin = Origin(
@@ -108,6 +108,12 @@ class Report(AssetComponent):
             step.project, step.key, "report.html", page, keep_versions=self.keep_versions
         )
         return Made(None, _shown(url, page, sections))
+
+
+def _rows(connection: Any, field: SectionField, sql: str, path: Path | None) -> Any:
+    if not sql:
+        return None
+    return planned(connection, sql, path, subject=f"SQL of section '{field.heading}'").df()
 
 
 def _filled(field: SectionField, frame: Any) -> Section:

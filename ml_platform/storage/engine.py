@@ -186,6 +186,7 @@ def planned(
     sql: str,
     file: Path | None = None,
     parameters: Mapping[str, Any] | None = None,
+    subject: str = "SQL",
 ) -> "DuckDBPyRelation":
     """The query as a relation: bound to its tables, columns and parameters, but not run.
 
@@ -201,7 +202,7 @@ def planned(
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
         first, _, rest = str(error).partition("\n")
         fix = rest.partition("\n\n")[0].strip()
-        raise DeclarationError("SQL", first, fix=fix, where=_where_in(rest, file)) from error
+        raise DeclarationError(subject, first, fix=fix, where=_where_in(rest, file)) from error
 
 
 def _where_in(rest: str, file: Path | None) -> Where | None:
