@@ -132,7 +132,7 @@ class Recorded:
         run_id: of the MLflow run.
         experiment_id: of its experiment.
         version: of the registered model, counted from one.
-        model_uri: where any MLflow client finds the model.
+        model_uri: `models:/...`, where a client of the same store finds the model.
         aliases: which the version got.
     """
 
@@ -173,7 +173,7 @@ def record(
         run_id = client.create_run(experiment_id, tags=tags, run_name=training.name).info.run_id
         try:
             model_uri = _log(client, training, experiment_id, run_id)
-            version, aliases = _register(client, training.name, model_uri, run_id, tags, verdict)
+            version, aliases = _register(client, training.name, model_uri, tags, verdict)
         except BaseException:
             client.set_terminated(run_id, "FAILED")
             raise
@@ -248,7 +248,6 @@ def _register(
     client: "MlflowClient",
     name: str,
     model_uri: str,
-    run_id: str,
     tags: Mapping[str, str],
     verdict: Verdict,
 ) -> tuple[int, tuple[str, ...]]:
@@ -260,9 +259,14 @@ def _register(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    model_id = model_uri.removeprefix("models:/")
+    logged = client.get_logged_model(model_uri.removeprefix("models:/"))
+    # The files' own address: behind a `models:/` one MLflow looks in its global store, not in this.
     made = client.create_model_version(
-        name, source=model_uri, run_id=run_id, tags=dict(tags), model_id=model_id
+        name,
+        source=logged.artifact_location,
+        run_id=logged.source_run_id,
+        tags=dict(tags),
+        model_id=logged.model_id,
     )
     aliases = (CHALLENGER, CHAMPION) if verdict.is_champion else (CHALLENGER,)
     for alias in aliases:
@@ -344,13 +348,16 @@ def _champion_version(client: "MlflowClient", name: str) -> "ModelVersion | None
 def _load(name: str, source: str, tracking_uri: str) -> Any:
     import mlflow.artifacts
     import mlflow.sklearn
+    from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = mlflow.artifacts.download_artifacts(
                 source, dst_path=folder, tracking_uri=tracking_uri
             )
-        except OSError as error:
+        except (OSError, MlflowException) as error:
+            if _is_unavailable(error):
+                raise
             raise NotFoundError(
                 f"model {name}",
                 f"the champion's files cannot be read: {error}",
@@ -492,6 +499,8 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # MLflow 3.17 uses a loader that SQLAlchemy 2.1 deprecates.
         warnings.filterwarnings("ignore", "The ``noload`` loader", SADeprecationWarning)
+        # Raised while MLflow imports its own chat types, which nothing here uses.
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
         # Integers that may be missing one day: predictions here never pass the schema's cast.
         warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer", UserWarning)
         try:

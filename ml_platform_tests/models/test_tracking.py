@@ -53,7 +53,7 @@ VERDICTS = [
 
 
 @pytest.mark.parametrize(("new", "champion", "baseline", "better", "passes", "said"), VERDICTS)
-def test_the_gate_lets_through_only_what_is_better_than_the_baseline_and_not_worse_than_the_champion(
+def test_the_gate_wants_better_than_the_baseline_and_not_worse_than_the_champion(
     new, champion, baseline, better, passes, said
 ):
     verdict = gate(new, champion, baseline, better=better)
@@ -110,8 +110,8 @@ def test_the_model_has_a_signature_and_an_example_that_other_clients_can_use(sto
     import mlflow
 
     done = kept(a_training(), YES, store)
-    path = mlflow.artifacts.download_artifacts(done.model_uri, tracking_uri=store)
-    loaded = mlflow.pyfunc.load_model(path)
+    logged = mlflow.MlflowClient(store).get_logged_model(done.model_uri.removeprefix("models:/"))
+    loaded = mlflow.pyfunc.load_model(logged.artifact_location)
     assert loaded.metadata.signature.inputs.input_names() == ["x", "n"]
     assert loaded.input_example["x"].tolist() == [0.0, 1.0, 2.0]
     assert loaded.predict(loaded.input_example) == pytest.approx([0.0, 2.0, 4.0], abs=0.4)
@@ -334,7 +334,7 @@ def test_several_processes_may_meet_at_an_empty_store(store):
             text=True,
             cwd=Path(__file__).parents[2],
         )
-        for _ in range(4)
+        for _ in range(3)
     ]
     ends = [(one.communicate()[1], one.returncode) for one in started]
-    assert [code for _, code in ends] == [0] * 4, [error for error, _ in ends]
+    assert [code for _, code in ends] == [0] * 3, [error for error, _ in ends]
