@@ -58,19 +58,19 @@ def sleep_until_the_gate_opens(context):
 def table(context):
     sleep_until_the_gate_opens(context)
 
-@dg.asset
-def fails(context):
-    raise ValueError("wrong every time")
+@dg.asset(pool="door")
+def guarded(context):
+    sleep_until_the_gate_opens(context)
 
 def job(name, asset, executor):
     return dg.define_asset_job(name, [asset], executor_def=executor)
 
 defs = dg.Definitions(
-    assets=[table, fails],
+    assets=[table, guarded],
     jobs=[
         job("alone", table, dg.in_process_executor),
         job("spread", table, dg.multiprocess_executor),
-        job("failing", fails, dg.in_process_executor),
+        job("pooled", guarded, dg.multiprocess_executor),
     ],
 )
 """
@@ -89,8 +89,10 @@ def job() -> None:
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the repository's dagster.yaml and a small project."""
-    for variable in ("ML_PLATFORM_HOME", "DAGSTER_HOME", RUN_VARIABLE):
+    for variable in ("ML_PLATFORM_HOME", "DAGSTER_HOME"):
         monkeypatch.delenv(variable, raising=False)
+    # Set and so restored afterwards: executing a run in this process sets it too.
+    monkeypatch.setenv(RUN_VARIABLE, "")
     shutil.copy(REPOSITORY / "dagster.yaml", tmp_path)
     (tmp_path / "defs.py").write_text(PROJECT)
     (tmp_path / "gate").mkdir()
@@ -140,6 +142,24 @@ def test_only_a_run_whose_process_is_surely_gone_is_failed(
     checked = instance.get_run_by_id(run.run_id)
     assert checked is not None
     assert checked.status.value == afterwards
+
+
+@dg.op
+def wrong() -> None:
+    """Fail every time."""
+    raise ValueError
+
+
+@dg.job
+def failing() -> None:
+    wrong()
+
+
+def test_a_step_that_fails_is_left_to_its_own_retry_policy(instance: dg.DagsterInstance) -> None:
+    result = failing.execute_in_process(instance=instance, raise_on_error=False)
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags["dagster/will_retry"] == "false"
 
 
 class Host:
@@ -209,8 +229,8 @@ class Host:
 
     def step(self, run_id: str) -> ProcessName:
         """The process in which the run's step sleeps, once it does."""
-        note = self.folder / "gate" / f"{run_id}.table"
-        wait_until(note.exists)
+        wait_until(lambda: list((self.folder / "gate").glob(f"{run_id}.*")))
+        (note,) = (self.folder / "gate").glob(f"{run_id}.*")
         name = ProcessName.parse(note.read_text())
         assert name is not None
         return name
@@ -270,7 +290,7 @@ def host(clone: Path, instance: dg.DagsterInstance) -> Iterator[Host]:
 def test_a_run_whose_process_is_killed_fails_ends_its_steps_and_is_tried_again(host: Host) -> None:
     host.start_code_server()
     host.start_daemon()
-    first = host.launch("spread", **{"dagster/max_retries": "1"})
+    first = host.launch("pooled", **{"dagster/max_retries": "1"})
     host.wait_for(first, "STARTED")
     # As soon as there is a step's process, before that could tell anybody that it is there.
     wait_until(lambda: psutil.Process(host.process(first).pid).children())
@@ -279,6 +299,7 @@ def test_a_run_whose_process_is_killed_fails_ends_its_steps_and_is_tried_again(h
     assert "terminated by signal 9 (SIGKILL)" in host.said(first)
     assert started_by(first, not_before=0) == []
     again = host.retry_of(first)
+    # Its step starts: the place in the pool that the killed one held was given back.
     host.step(again)
     os.kill(host.process(again).pid, signal.SIGKILL)
     host.wait_for(again, "FAILURE")
@@ -315,24 +336,18 @@ def test_when_everything_is_killed_runs_fail_and_are_tried_again_after_the_resta
 
 
 @pytest.mark.fault
-def test_a_healthy_run_outlives_the_daemon_and_a_failed_step_is_not_tried_again(
-    host: Host,
-) -> None:
+def test_a_healthy_run_outlives_the_daemon_and_is_left_alone(host: Host) -> None:
     host.start_code_server()
     daemon = host.start_daemon()
     healthy = host.launch("spread")
     host.step(healthy)
     daemon.kill()
     daemon.wait()
-    host.start_daemon()
-    # The daemon has come to launch this one and has looked at the other several times meanwhile.
-    failing = host.launch("failing")
-    host.wait_for(failing, "FAILURE")
-    looked = "Checking run " + healthy
     log = host.folder / "services.log"
-    wait_until(lambda: log.read_text().count(looked) >= 3)
+    seen = log.read_text().count(f"Checking run {healthy}")
+    host.start_daemon()
+    wait_until(lambda: log.read_text().count(f"Checking run {healthy}") >= seen + 2)
     assert host.run(healthy).status.value == "STARTED"
-    assert not host.will_be_retried(failing)
     host.open_the_gate()
     host.wait_for(healthy, "SUCCESS")
 
@@ -380,5 +395,3 @@ def test_plain_dagster_dev_in_a_fresh_clone_keeps_its_history_and_ends_its_runs(
     host.start(*dev, home=False)
     host.wait_for(run_id, "FAILURE")
     assert orphan.life() is Life.GONE
-    host.open_the_gate()
-    host.wait_for(host.retry_of(run_id), "SUCCESS")

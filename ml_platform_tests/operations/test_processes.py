@@ -1,5 +1,6 @@
 """Naming processes for good, seeing them live, ending exactly those of a run: on real processes."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -39,12 +40,14 @@ def start() -> Iterator[Start]:
 
     def one(*command: str, run: str = "", **options: object) -> subprocess.Popen:
         env = {**os.environ, **({RUN_VARIABLE: run} if run else {})}
-        started.append(subprocess.Popen(command, env=env, **options))
+        started.append(subprocess.Popen(command, env=env, start_new_session=True, **options))
         return started[-1]
 
     yield one
     for process in started:
-        process.kill()
+        # With its children: an orphan would keep the pipe open.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
@@ -143,8 +146,13 @@ def test_a_program_may_have_any_name(start: Start, tmp_path: Path) -> None:
     child = start(
         str(program), "-S", "-c", "import time; time.sleep(600)", stderr=subprocess.DEVNULL
     )
-    wait_until(lambda: psutil.Process(child.pid).name() == "a) 1 (b")
+    process = psutil.Process(child.pid)
+    wait_until(lambda: process.name() == "a) 1 (b")
     assert name_of(child.pid).life() is Life.ALIVE
+    # psutil reads the same tick, and adds the time of day at which the machine started.
+    seconds = process.create_time() - psutil.boot_time()
+    ticks = os.sysconf("SC_CLK_TCK") * seconds
+    assert name_of(child.pid).started == pytest.approx(ticks, abs=2 * os.sysconf("SC_CLK_TCK"))
 
 
 def test_what_a_run_started_is_found_when_its_parent_is_gone_and_nothing_else_is(
