@@ -225,10 +225,10 @@ def test_a_rule_about_the_table_is_kept_over_its_rows(text, expected):
     assert broken(yaml.safe_dump(rules), frame) == expected
 
 
-def test_rows_with_a_gap_do_not_break_an_order_and_their_keys_are_still_compared():
-    frame = pd.DataFrame({"a": [1, None, 2, None]})
+def test_an_order_is_kept_across_a_gap_and_keys_with_gaps_are_compared():
+    frame = pd.DataFrame({"a": [3, None, 2, None]})
     rules = "{columns: {a: {nullable: true}}, ordered_by: [a], key: [a]}"
-    assert broken(rules, frame) == {"a: key": [1, 3]}
+    assert broken(rules, frame) == {"a: key": [1, 3], "a: ordered_by": [2]}
 
 
 def test_a_missing_column_is_one_failure_that_names_the_likely_one():
@@ -238,6 +238,13 @@ def test_a_missing_column_is_one_failure_that_names_the_likely_one():
     (failure,) = found.failures
     assert (failure.rule, failure.column, failure.rows) == ("required", "sales", None)
     assert "sale (did you mean this?)" in failure.observed
+
+
+def test_faults_of_rows_columns_and_the_table_are_all_found_in_one_look():
+    frame = pd.DataFrame({"a": [1, -1], "t": ["x", None]})
+    rules = "{columns: {a: {type: integer, min: 0}, t: {}, z: {}}, min_rows: 3}"
+    expected = {"z: required": [], "a: min": [1], "t: nullable": [1], ": min_rows": []}
+    assert broken(rules, frame) == expected
 
 
 def test_a_column_that_may_be_absent_is_checked_when_it_is_there():

@@ -245,6 +245,13 @@ def test_days_and_moments_are_compared_however_they_are_held_and_written(values,
     assert between(values.to_frame("a"), min_value=bound) == ([[0]], 1)
 
 
+@pytest.mark.parametrize("dtype", [None, pd.ArrowDtype(pa.timestamp("us", "Asia/Tokyo"))], ids=str)
+def test_a_bound_without_a_zone_is_in_utc_and_moments_are_compared_as_such(dtype):
+    moments = pd.Series(pd.to_datetime(["2010-01-01 00:30+01:00", "2010-01-01 01:30+01:00"]))
+    moments = moments if dtype is None else moments.astype(dtype)
+    assert between(moments.to_frame("a"), min_value="2010-01-01") == ([[0]], 1)
+
+
 def test_an_arrow_table_is_taken_as_it_is():
     table = pa.table({"a": [1, None, 3], "b": ["x", None, "y"]})
     assert between(table, min_value=2) == ([[0]], 1)
@@ -423,6 +430,7 @@ def test_a_fresh_process_writes_sends_and_prints_nothing(tmp_path, stage):
             assert not check_suite(suite, pandas.DataFrame({"a": [None, 1.0]})).passed
             assert before == (warnings.showwarning, warnings.filters, logging.root.handlers)
             assert logging._warnings_showwarning is None
+            assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
         loaded = "great_expectations" in sys.modules
         print(json.dumps([events, loaded]))
     """
