@@ -7,6 +7,7 @@ json_files and here for Parquet; how columns are checked, renamed and cast is sa
 
 import lzma
 import os
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -358,7 +359,7 @@ def _other_types(first: Piece, piece: Piece, before: "pa.Schema", own: "pa.Schem
 
 @contextmanager
 def _access_told(subject: str) -> Iterator[None]:
-    """Say what a failed access means; a store's own errors come as OSError through fsspec."""
+    """Say what a failed access means; most errors of stores come as OSError through fsspec."""
     try:
         yield
     except PermissionError as error:
@@ -375,9 +376,31 @@ def _access_told(subject: str) -> Iterator[None]:
         if error.errno is None:
             # So do gzip and bz2 report broken content; a system's own error has a number.
             raise _broken_compression(subject, error) from error
-        raise UnavailableError(
-            subject, f"it cannot be read now: {error}", fix="try again later"
-        ) from error
+        raise _unreachable(subject, error) from error
+    except _errors_of_stores() as error:
+        if "Credential" in type(error).__name__:
+            raise SettingsError(
+                subject,
+                str(error),
+                fix="set the store's credentials where the platform is started",
+            ) from error
+        raise _unreachable(subject, error) from error
+
+
+def _errors_of_stores() -> tuple[type[Exception], ...]:
+    """What object stores raise beside OSError; only a library that is loaded can have raised."""
+    known = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"))
+    return tuple(
+        getattr(sys.modules[module], name) for module, name in known if module in sys.modules
+    )
+
+
+def _unreachable(subject: str, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        subject,
+        f"it cannot be read now: {error}",
+        fix="look whether the store can be reached from here; then try again",
+    )
 
 
 def _broken_compression(subject: str, error: Exception) -> DataError:

@@ -9,6 +9,7 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import s3fs
 from moto.server import ThreadedMotoServer
 
 from ml_platform.kernel.errors import (
@@ -16,6 +17,7 @@ from ml_platform.kernel.errors import (
     DeclarationError,
     NotFoundError,
     SettingsError,
+    UnavailableError,
 )
 from ml_platform.sources import files
 from ml_platform.sources.files import FileSource, read_files
@@ -300,9 +302,12 @@ def s3(s3_address, monkeypatch):
         "AWS_ENDPOINT_URL": s3_address,
     }.items():
         monkeypatch.setenv(name, value)
+    # fsspec keeps file systems by their arguments, and the endpoint is none of them.
+    s3fs.S3FileSystem.clear_instance_cache()
     client = boto3.client("s3")
     client.create_bucket(Bucket="inbox")
-    return client
+    yield client
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_an_object_store_is_read_like_a_folder(s3):
@@ -320,3 +325,21 @@ def test_a_wrong_line_on_an_object_store_is_told_with_its_url(s3):
     s3.put_object(Bucket="inbox", Key="bad/a.csv", Body=b"a,b\n1,x\n2\n")
     with pytest.raises(DataError, match=r"file s3://inbox/bad/a.csv: line 3 has 1 fields"):
         rows("s3://inbox/bad/a.csv")
+
+
+def test_a_store_that_is_down_can_be_tried_again(s3, monkeypatch, free_port):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    with pytest.raises(UnavailableError, match="Could not connect"):
+        rows("s3://inbox/in")
+
+
+def test_a_store_without_credentials_asks_for_them(s3, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="credentials"):
+        rows("s3://inbox/in")
