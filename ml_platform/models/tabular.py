@@ -99,11 +99,11 @@ class Split:
 
         cut = self.cut
         if cut is None:
-            ordered = times.sort_values(ignore_index=True)
-            cut = ordered[min(int(np.ceil(len(ordered) * (1 - self.share))), len(ordered) - 1)]
-            later = ordered[ordered > ordered[0]]
+            ordered = times.sort_values()
+            place = min(int(np.ceil(len(ordered) * (1 - self.share))), len(ordered) - 1)
+            later = ordered[ordered > ordered.iloc[0]]
             # The first time can be most of the table; something has to be left to learn from.
-            cut = later.iloc[0] if cut == ordered[0] and len(later) else cut
+            cut = max(ordered.iloc[place], later.iloc[0]) if len(later) else ordered.iloc[0]
         elif times.dtype.kind == "M":
             cut = pd.Timestamp(cut)
             cut = cut.tz_localize(times.dt.tz) if cut.tz is None and times.dt.tz else cut
