@@ -240,11 +240,20 @@ def test_a_missing_column_is_one_failure_that_names_the_likely_one():
     assert "sale (did you mean this?)" in failure.observed
 
 
-def test_faults_of_rows_columns_and_the_table_are_all_found_in_one_look():
-    frame = pd.DataFrame({"a": [1, -1], "t": ["x", None]})
-    rules = "{columns: {a: {type: integer, min: 0}, t: {}, z: {}}, min_rows: 3}"
-    expected = {"z: required": [], "a: min": [1], "t: nullable": [1], ": min_rows": []}
-    assert broken(rules, frame) == expected
+def test_a_column_of_gaps_only_fails_beside_one_with_none():
+    # pandera joins the gaps of several columns into one table, about which pandas warns.
+    frame = pd.DataFrame({"a": [np.nan, np.nan], "c": pd.Categorical(["x", None])})
+    rules = "columns: {a: {}, c: {nullable: true, allowed: [q]}}"
+    assert broken(rules, frame) == {"a: nullable": [0, 1], "c: allowed": [0]}
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_faults_of_rows_columns_and_the_table_are_all_found_in_one_look(rows):
+    frame = pd.DataFrame({"a": [1, -1], "n": [0.5, None], "t": ["x", "y"]})
+    columns = "{a: {type: integer, min: 0}, n: {}, t: {allowed: [x]}, z: {}}"
+    expected = {"z: required": [], "a: min": [1], "n: nullable": [1], "t: allowed": [1]}
+    expected |= {": min_rows": []} if rows else {}
+    assert broken(f"{{columns: {columns}, min_rows: {rows}}}", frame) == expected
 
 
 def test_a_column_that_may_be_absent_is_checked_when_it_is_there():
