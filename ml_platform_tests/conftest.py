@@ -1,24 +1,113 @@
-"""What tests of several rooms stand on: a real PostgreSQL server."""
+"""What tests of several rooms stand on: small projects to run, a real PostgreSQL server."""
 
+import importlib
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import textwrap
 import time
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import dagster as dg
 import pytest
 import sqlalchemy as sa
+
+from ml_platform.execution.launch import keys_of, materialise
+from ml_platform.kernel.names import TableKey
+from ml_platform.loading.project import load_tree
+from ml_platform.storage.io_manager import TableIOManager
+from ml_platform.storage.resource import Tables
+from ml_platform.storage.tables import TableStore
 
 PASSWORD = "p@ss:w/rd %41"
 """The server's password, with everything in it that a URL has to encode."""
 
 _START_WAIT_S = 60
+
+
+class Workshop:
+    """A `defs` package in which a test writes the project `shop`.
+
+    It is loaded as the server does, and runs on an instance and tables of its own.
+    """
+
+    def __init__(self, root, instance):
+        self.package = f"defs_{uuid.uuid4().hex}"
+        self.root, self.instance = root, instance
+        self.shop = root / self.package / "shop"
+        self.shop.mkdir(parents=True)
+        (root / self.package / "__init__.py").touch()
+        self.store = TableStore(str(root / "tables"))
+
+    def write(self, path, text):
+        file = self.shop / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text).lstrip("\n"))
+        return file
+
+    def declare(self, component, folder, **attributes):
+        """Write the defs.yaml of one component; its key is `attributes["key"]`."""
+        import yaml
+
+        declared = {"type": f"ml_platform.components.{component}", "attributes": attributes}
+        return self.write(f"{folder}/defs.yaml", yaml.safe_dump(declared, sort_keys=False))
+
+    def table(self, name, sql="SELECT 1 AS n", folder=None, **attributes):
+        """A feature table of a query."""
+        folder = folder or name
+        self.write(f"{folder}/{name}.sql", sql)
+        self.declare(
+            "FeatureTable", folder, key=f"features/{name}", sql=f"{name}.sql", **attributes
+        )
+
+    def load(self):
+        tree = dg.ComponentTree.from_module(
+            importlib.import_module(self.package), project_root=self.root
+        )
+        tables = Tables(root=self.store.root)
+        resources = {"tables": tables, "io_manager": TableIOManager(tables=tables)}
+        return load_tree(tree, "shop", dg.Definitions(resources=resources))
+
+    def run(self, *keys, partitions=()):
+        """Load, insist that nothing is broken, and make these assets, or all, in one run."""
+        project = self.load()
+        assert not project.broken, project.broken[0]
+        chosen = [dg.AssetKey.from_user_string(key) for key in keys]
+        chosen = chosen or keys_of(project.definitions)
+        return materialise(project.definitions, self.instance, chosen, partitions)
+
+    def rows(self, key):
+        return self.store.read("shop", TableKey.parse(key)).to_pylist()
+
+    def metadata(self, key, partition=None):
+        """What the last materialisation said of itself, as plain values."""
+        records = self.instance.fetch_materializations(
+            dg.AssetRecordsFilter(
+                asset_key=dg.AssetKey.from_user_string(key),
+                asset_partitions=[partition] if partition else None,
+            ),
+            limit=1,
+        ).records
+        found = records[0].asset_materialization.metadata
+        return {name: value.value for name, value in found.items()}
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    with dg.instance_for_test() as instance:
+        made = Workshop(tmp_path, instance)
+        yield made
+    for name in [name for name in sys.modules if name.startswith(made.package)]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -265,7 +265,7 @@ def _run(
         if isinstance(partitions, dg.TimeWindowPartitionsDefinition) and partition is not None:
             found = partitions.time_window_for_partition_key(partition)
             window = (found.start, found.end)
-        return Step(project, key, partition, window, store, context.log.info, context.run_id)
+        return Step(project, key, partition, window, store, context.log.info, context.run.run_id)
 
     with errors_are_told(), measured() as cost:
         if partitions is None:

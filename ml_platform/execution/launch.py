@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -142,13 +143,21 @@ def _happenings(entry: dg.EventLogEntry) -> Iterator[Happening]:
         yield Happening("checked", what, check.passed, check.description or "")
     elif event.event_type == dg.DagsterEventType.STEP_FAILURE and event.step_key:
         yield Happening("failed", event.step_key, passed=False, message=_reason(event))
+    elif event.event_type == dg.DagsterEventType.RESOURCE_INIT_FAILURE:
+        error = event.engine_event_data.error
+        what = event.step_key or "resources"
+        yield Happening("failed", what, passed=False, message=_innermost(error))
 
 
 def _reason(event: dg.DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
-    error = data.error
+    return _innermost(data.error)
+
+
+def _innermost(error: Any) -> str:
+    """The message at the bottom of a chain of errors, without Dagster's words around it."""
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error is not None else ""
+    return str(error.message).strip() if error is not None else ""

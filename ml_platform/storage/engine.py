@@ -134,6 +134,9 @@ def _common_table_names(tree: Any) -> Iterator[str]:
             yield from _common_table_names(child)
 
 
+_EXPLAIN = "EXPLAIN "
+
+
 @contextlib.contextmanager
 def connect(memory_limit: str = "") -> "Iterator[DuckDBPyConnection]":
     """A connection in memory that spills to a temporary folder when `memory_limit` is reached."""
@@ -197,9 +200,14 @@ def planned(
 
     try:
         # EXPLAIN tells the line of a mistake, which making a relation does not.
-        connection.execute(f"EXPLAIN {sql}", parameters or None)
+        connection.execute(f"{_EXPLAIN}{sql}", parameters or None)
         return connection.sql(sql, params=parameters or None)
-    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
+    except (
+        duckdb.BinderException,
+        duckdb.CatalogException,
+        duckdb.ParserException,
+        duckdb.InvalidInputException,  # a parameter without a value
+    ) as error:
         first, _, rest = str(error).partition("\n")
         fix = rest.partition("\n\n")[0].strip()
         raise DeclarationError(subject, first, fix=fix, where=_where_in(rest, file)) from error
@@ -211,10 +219,10 @@ def _where_in(rest: str, file: Path | None) -> Where | None:
         return None
     line = re.search(r"^LINE (\d+): ", rest, re.MULTILINE)
     caret = re.search(r"^( *)\^", rest, re.MULTILINE)
-    if line is None:
+    if line is None or caret is None:
         return Where(file)
-    column = len(caret[1]) - len(line[0]) + 1 if caret else None
-    return Where(file, int(line[1]), column)
+    column = len(caret[1]) - len(line[0]) + 1
+    return Where(file, int(line[1]), column - (len(_EXPLAIN) if line[1] == "1" else 0))
 
 
 def missing_table(owner: str, key: TableKey, known: list[str]) -> NotFoundError:

@@ -1,5 +1,7 @@
 -- What is known of each store and week, 13 weeks beyond the last sale included: there the sale and
 -- the weather are missing, as they will be when the forecast is made; the calendar is not.
+-- A week is the seven days that end with the Friday that names it. What shoppers do depends on its
+-- days, so the calendar says for each week which share of its days lies in a season.
 WITH spine AS (
     SELECT store_id, unnest(generate_series(first_week, last_week + INTERVAL 91 DAY, INTERVAL 7 DAY))::DATE AS week
     FROM (
@@ -8,53 +10,46 @@ WITH spine AS (
         GROUP BY store_id
     )
 ),
-years AS (
-    SELECT unnest(generate_series(
-        (SELECT min(year(week)) FROM spine), (SELECT max(year(week)) FROM spine) + 1
-    ))::INTEGER AS y
+days AS (
+    SELECT week, (week - n::INTEGER)::DATE AS day
+    FROM (SELECT DISTINCT week FROM spine), generate_series(0, 6) AS back(n)
 ),
--- Gauss's Easter formula in the form of Meeus, Jones and Butcher.
-easter_parts AS (
-    SELECT y, y % 19 AS a, y // 100 AS b, y % 100 AS c FROM years
+-- Easter Sunday by the Gregorian formula of Meeus, Jones and Butcher.
+years AS (
+    SELECT DISTINCT year(day)::INTEGER AS y FROM days
 ),
 easter_moon AS (
-    SELECT y, a, b, c, (19 * a + b - b // 4 - (b - (b + 8) // 25 + 1) // 3 + 15) % 30 AS h
-    FROM easter_parts
+    SELECT
+        y, y % 19 AS a, y // 100 AS b, y % 100 AS c,
+        (19 * (y % 19) + y // 100 - y // 400 - (y // 100 - (y // 100 + 8) // 25 + 1) // 3 + 15) % 30 AS h
+    FROM years
 ),
 easter_weekday AS (
     SELECT y, a, h, (32 + 2 * (b % 4) + 2 * (c // 4) - h - c % 4) % 7 AS l FROM easter_moon
 ),
-easter_shift AS (
-    SELECT y, h, l, (a + 11 * h + 22 * l) // 451 AS m FROM easter_weekday
+easter_month AS (
+    SELECT y, h + l - 7 * ((a + 11 * h + 22 * l) // 451) + 114 AS n FROM easter_weekday
 ),
-holidays AS (
-    SELECT 'easter' AS holiday,
-        make_date(y, (h + l - 7 * m + 114) // 31, (h + l - 7 * m + 114) % 31 + 1) AS day
-    FROM easter_shift
-    UNION ALL  -- the first Sunday of February; from 2022 on the second
-    SELECT 'super_bowl',
-        make_date(y, 2, 1) + ((7 - dayofweek(make_date(y, 2, 1))) % 7)::INTEGER + IF(y >= 2022, 7, 0)
-    FROM years
-    UNION ALL  -- the first Monday of September
-    SELECT 'labor_day', make_date(y, 9, 1) + ((8 - dayofweek(make_date(y, 9, 1))) % 7)::INTEGER
-    FROM years
-    UNION ALL  -- the fourth Thursday of November
-    SELECT 'thanksgiving',
-        make_date(y, 11, 1) + ((11 - dayofweek(make_date(y, 11, 1))) % 7)::INTEGER + 21
-    FROM years
-    UNION ALL
-    SELECT 'christmas', make_date(y, 12, 25) FROM years
+easter AS (
+    SELECT y, make_date(y, n // 31, n % 31 + 1) AS sunday FROM easter_month
 ),
-calendar AS (  -- a week is the seven days that end with its Friday
+calendar AS (
     SELECT
         week,
-        coalesce(bool_or(holiday = 'super_bowl'), false)::INTEGER AS is_super_bowl_week,
-        coalesce(bool_or(holiday = 'easter'), false)::INTEGER AS is_easter_week,
-        coalesce(bool_or(holiday = 'labor_day'), false)::INTEGER AS is_labor_day_week,
-        coalesce(bool_or(holiday = 'thanksgiving'), false)::INTEGER AS is_thanksgiving_week,
-        coalesce(bool_or(holiday = 'christmas'), false)::INTEGER AS is_christmas_week
-    FROM (SELECT DISTINCT week FROM spine)
-    LEFT JOIN holidays ON day BETWEEN week - 6 AND week
+        bool_or(month(day) = 2 AND dayofweek(day) = 0 AND day(day) BETWEEN 1 AND 7)::INTEGER AS is_super_bowl_week,
+        bool_or(month(day) = 9 AND dayofweek(day) = 1 AND day(day) BETWEEN 1 AND 7)::INTEGER AS is_labor_day_week,
+        bool_or(month(day) = 11 AND dayofweek(day) = 4 AND day(day) BETWEEN 22 AND 28)::INTEGER AS is_thanksgiving_week,
+        bool_or(month(day) = 12 AND day(day) = 25)::INTEGER AS is_christmas_week,
+        avg((month(day) = 12 AND day(day) BETWEEN 11 AND 17)::INTEGER) AS share_dec_11_17,
+        avg((month(day) = 12 AND day(day) BETWEEN 18 AND 24)::INTEGER) AS share_dec_18_24,
+        avg((month(day) = 12 AND day(day) >= 25)::INTEGER) AS share_dec_25_31,
+        avg((strftime(day, '%m-%d') BETWEEN '06-28' AND '07-04')::INTEGER) AS share_jun_28_jul_04,
+        avg((month(day) = 2 AND day(day) BETWEEN 8 AND 14)::INTEGER) AS share_feb_08_14,
+        avg((day(day) <= 7)::INTEGER) AS share_month_days_1_7,
+        avg((day - sunday BETWEEN -7 AND -1)::INTEGER) AS share_before_easter,
+        avg((day - sunday BETWEEN 0 AND 6)::INTEGER) AS share_after_easter
+    FROM days
+    JOIN easter ON y = year(day)
     GROUP BY week
 )
 SELECT
@@ -64,9 +59,6 @@ SELECT
     lag(sales_usd, 13) OVER by_store AS sales_13_weeks_ago_usd,
     lag(sales_usd, 52) OVER by_store AS sales_52_weeks_ago_usd,
     weekofyear(week) AS week_of_year,
-    -- How many of the week's days are the last 24 before Christmas: it differs from year to year.
-    greatest(0, least(week, make_date(year(week), 12, 24)) - greatest(week - 6, make_date(year(week), 12, 1)) + 1)
-        AS days_before_christmas,
     calendar.* EXCLUDE (week),
     temperature_c,
     fuel_price_usd_per_gallon,
