@@ -53,8 +53,8 @@ class FeatureTable(AssetComponent):
         path = context.path / str(self.sql)
         sql = text_of(path, f"table {self.key}")
         reads = tables_named_in(sql, Where(path))
-        own = TableName(None, self.table)
-        if own in reads or TableName(project_of(context), self.table) in reads:
+        own = TableName(None, self.table_key)
+        if own in reads or TableName(project_of(context), self.table_key) in reads:
             raise DeclarationError(f"table {self.key}", "its SQL reads itself", where=Where(path))
 
         def make(step: Step) -> Made:

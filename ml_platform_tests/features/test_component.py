@@ -59,7 +59,7 @@ def test_partitions_get_their_time_and_name_and_tell_their_rows(workshop):
     [
         ("SELECT sale FROM raw.sales", "features/bad.sql:1:8: SQL: Binder Error"),
         ("SELECT * FROM raw.nowhere", "table shop:raw/nowhere: it has no data yet"),
-        ("SELECT * FROM raw.sales WHERE day > $start", "$start"),
+        ("SELECT * FROM raw.sales WHERE sales > $start", "following parameters: start"),
     ],
 )
 def test_a_wrong_query_fails_with_its_place_and_keeps_the_old_table(workshop, sql, said):

@@ -107,7 +107,9 @@ def test_appending_twice_in_one_run_leaves_its_rows_once(store):
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(batches=st.lists(st.dictionaries(st.integers(0, 5), st.integers(-9, 9), min_size=1), min_size=1))
+@given(
+    batches=st.lists(st.dictionaries(st.integers(0, 5), st.integers(-9, 9), min_size=1), min_size=1)
+)
 def test_merging_any_batches_equals_updating_a_dict(folder_store, batches):
     folder_store.remove("demand", SALES)
     expected = {}
