@@ -10,6 +10,7 @@ import contextlib
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +26,7 @@ RUN_VARIABLE = "ML_PLATFORM_RUN_ID"
 GRACE_S = 3.0
 """Between the request to stop and the kill; a step needs about a second to report its end."""
 
+_LOOK_S = 0.05
 _FIELDS = 6
 _UNKNOWN = "-"
 
@@ -123,8 +125,7 @@ class ProcessName:
 
     def _is_running(self) -> bool:
         try:
-            dead = psutil.Process(self.pid).status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
-            return not dead and _started(self.pid) == self.started
+            return _lives(psutil.Process(self.pid)) and _started(self.pid) == self.started
         except psutil.NoSuchProcess:
             return False
 
@@ -147,20 +148,36 @@ def end(processes: list[psutil.Process], grace_s: float = GRACE_S) -> list[psuti
     """
     for process in processes:
         _signal(process, psutil.Process.terminate)
-    _, living = psutil.wait_procs(processes, timeout=grace_s)
+    living = _living_after(grace_s, processes)
     for process in living:
         _signal(process, psutil.Process.kill)
-    return psutil.wait_procs(living, timeout=grace_s)[1]
+    return _living_after(grace_s, living)
 
 
 def _is_of(process: psutil.Process, run_id: str, not_before: int) -> bool:
     try:
         if process.environ().get(RUN_VARIABLE) != run_id:
             return False
-        return _started(process.pid) >= not_before and process.status() != psutil.STATUS_ZOMBIE
+        return _started(process.pid) >= not_before and _lives(process)
     # One that ends meanwhile is no matter; one of another user was not started by this run.
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _living_after(wait_s: float, processes: list[psutil.Process]) -> list[psutil.Process]:
+    # psutil's own wait_procs takes a zombie for living, and a container may have nobody to bury
+    # an orphan; it also takes the exit code of a child away from who started it.
+    deadline = time.monotonic() + wait_s
+    while (living := [p for p in processes if _lives(p)]) and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+    return living
 
 
 def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> None:

@@ -1,13 +1,13 @@
 """The instance of one host: where it lies, that many open it at once, which process is whose."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import psutil
 import pytest
 from dagster._cli.utils import TMP_DAGSTER_HOME_PREFIX
 from dagster._core.instance import InstanceRef
@@ -267,7 +267,7 @@ def test_what_a_gone_run_left_is_ended_when_another_process_declares_its_end(
 ) -> None:
     run = run_of(instance, sleeper, gone())
     getattr(instance, how)(run)
-    assert not psutil.pid_exists(sleeper.pid)
+    assert sleeper.poll() == -signal.SIGTERM
     said = f"The run's process is gone; ended what it had started: process {sleeper.pid}."
     assert said in messages(instance, run)
 

@@ -192,5 +192,5 @@ def test_who_can_stop_is_asked_and_who_does_not_is_killed(start: Start) -> None:
     assert end(found, grace_s=1.0) == []
     assert polite.stdout is not None
     assert polite.stdout.read() == b"bye\n"
-    assert not is_there(polite.pid)
-    assert not is_there(stubborn.pid)
+    assert polite.poll() == 0
+    assert stubborn.poll() == -signal.SIGKILL
