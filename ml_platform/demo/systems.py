@@ -253,7 +253,8 @@ def _page_of(query: dict[str, list[str]]) -> int:
 def _hold_back_ending() -> None:
     """Keep the signals that end this process for `sigwait`, in this thread and those to come."""
     for number in _ENDING:
-        # A shell that starts this in the background has SIGINT ignored, which is inherited.
+        # A shell that starts this in the background has SIGINT ignored, which is inherited, and
+        # POSIX leaves open whether an ignored signal is kept for sigwait.
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 

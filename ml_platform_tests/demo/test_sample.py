@@ -125,6 +125,8 @@ def test_the_sample_is_like_the_real_file(made, real):
         ("2011-09-09", "labor_day"),
         ("2010-11-26", "thanksgiving"),
         ("2011-11-25", "thanksgiving"),
+        ("2012-11-23", "thanksgiving"),
+        ("2012-11-30", None),
         ("2010-12-24", None),
         ("2010-12-31", "christmas"),
         ("2011-12-30", "christmas"),

@@ -12,10 +12,11 @@ from http import HTTPStatus
 import httpx
 import pandas as pd
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from ml_platform.demo.sample import DATE_FORMAT, make_sample
 from ml_platform.demo.systems import ConditionsHandler, serving, write_sales_database
-from ml_platform.kernel.errors import UnavailableError
+from ml_platform.kernel.errors import NotFoundError, UnavailableError
 from ml_platform.sources.http import HttpSource, read_api
 from ml_platform.sources.sql import SqlSource, read_query
 from ml_platform.sources.window import Window
@@ -90,10 +91,14 @@ def test_writing_twice_leaves_the_same_and_other_rows_take_the_old_ones_place(da
     assert set(sales_in(database)["store"]) == {3}
 
 
-def test_a_write_that_fails_leaves_the_old_rows(database, frame):
-    write_sales_database(frame, database)
+def test_a_write_that_fails_leaves_what_was_there(database, frame):
     broken = pd.concat([frame.head(3), frame.head(1)])
-    with pytest.raises(Exception, match=r"(?i)unique"):
+    with pytest.raises(IntegrityError, match=r"(?i)unique"):
+        write_sales_database(broken, database)
+    with pytest.raises(NotFoundError, match="weekly_sales"):
+        sales_in(database)
+    write_sales_database(frame, database)
+    with pytest.raises(IntegrityError, match=r"(?i)unique"):
         write_sales_database(broken, database)
     assert len(sales_in(database)) == len(february_of(frame))
 

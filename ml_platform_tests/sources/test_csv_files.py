@@ -51,6 +51,7 @@ def column(*values, **options):
         ),
         (["05-02-2010"], pa.string(), "05-02-2010"),
         (["apple", "2 pears", "3"], pa.string(), "3"),
+        (["2010-02-05T10:30Z", "2010-02-05T10:30"], pa.string(), "2010-02-05T10:30"),
         (["", ""], pa.null(), None),
         (["10115", "01067"], pa.string(), "01067"),
         (["0x1F"], pa.string(), "0x1F"),
@@ -102,6 +103,14 @@ def test_a_few_values_of_another_kind_are_told_with_their_line(
     with pytest.raises(DataError, match=message) as caught:
         column(*values)
     assert "dtypes: {v: string}" in caught.value.fix
+
+
+def test_a_line_end_within_quotes_may_lie_anywhere_in_the_file(monkeypatch):
+    monkeypatch.setattr(csv_files, "BLOCK_BYTES", 64)
+    lines = "".join(f'{n},"x\n\n{"y" * (n % 7)}"\n' for n in range(100))
+    table = read(file_of(f"a,b\n{lines}"))
+    assert table["a"].to_pylist() == list(range(100))
+    assert table["b"][99].as_py() == "x\n\ny"
 
 
 def test_a_declared_column_may_mix_kinds():
