@@ -74,8 +74,8 @@ class Partitions(Declared):
         if self.every == "week":  # weeks begin on the weekday of the start
             cron += str(date.fromisoformat(self.start or "").isoweekday() % 7)
         return dg.TimeWindowPartitionsDefinition(
-            start=self.start or "",
-            end=self.end,
+            start=datetime.fromisoformat(self.start or ""),
+            end=datetime.fromisoformat(self.end) if self.end else None,
             timezone=self.timezone,
             fmt="%Y-%m-%d-%H:%M" if self.every == "hour" else "%Y-%m-%d",
             cron_schedule=cron,

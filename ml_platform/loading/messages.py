@@ -112,8 +112,10 @@ def _field_error(
         return f"{name}: no such word\n  allowed: {allowed}"
     if one["type"] == "missing":
         return f"{name}: it is missing"
-    said = str(one.get("ctx", {}).get("error") or one["msg"])
-    return said if one["type"] == "value_error" else f"{name}: {said}, given {one['input']!r}"
+    cause = one.get("ctx", {}).get("error")
+    if isinstance(cause, PlatformError) or (cause and not path[1:]):
+        return str(cause)
+    return f"{name}: {cause or one['msg']}, given {one['input']!r}"
 
 
 def _fields_at(model: Any, path: Sequence[str | int]) -> list[str]:
