@@ -1,15 +1,16 @@
 """`Checks`: a pandera schema, a Great Expectations suite, or both, as asset checks of a table."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import dagster as dg
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ml_platform.checks.result import CheckResult
-from ml_platform.checks.schema import TableSchema, check_schema, read_schema
+from ml_platform.checks.schema import check_schema, read_schema
 from ml_platform.checks.suite import check_suite, read_suite
 from ml_platform.execution.component import errors_are_told, loaded_plainly, project_of
 from ml_platform.execution.launch import RANGE_END, RANGE_START
+from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.resource import Tables
 from ml_platform.storage.tables import TableStore
@@ -22,16 +23,21 @@ if TYPE_CHECKING:
 _PARTITION = "dagster/partition"
 
 
+@dg.scaffold_with(ExampleScaffolder)
 class Checks(dg.Component, dg.Model, dg.Resolvable):
     """Rules that a table has to keep before anything is made of it."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    scaffold_example: ClassVar[dict[str, Any]] = {
+        "table": "features/NAME",
+        "pandera": {"min_rows": 1, "columns": {"id": {"type": "integer", "unique": True}}},
+    }
+    scaffold_files: ClassVar[dict[str, str]] = {}
 
     table: str = Field(description="The key of the table, like raw/sales.")
     pandera: dict[str, Any] | None = Field(
         default=None,
-        description="The columns with their types and rules.",
-        json_schema_extra={"fields": TableSchema.model_json_schema()},
+        description="The columns with their types and rules; docs/checks.md lists the words.",
     )
     great_expectations: list[dict[str, Any]] | None = Field(
         default=None,

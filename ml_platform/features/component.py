@@ -4,18 +4,20 @@ import importlib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 from pydantic import Field, model_validator
 
 from ml_platform.execution.component import AssetComponent, Made, Step, project_of, text_of
+from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.errors import DeclarationError, Where
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.engine import TableName, attach, connect, planned, tables_named_in
 from ml_platform.storage.tables import Write
 
 
+@dg.scaffold_with(ExampleScaffolder)
 class FeatureTable(AssetComponent):
     """A table made from other tables by a SQL file, or by a Python function.
 
@@ -24,6 +26,9 @@ class FeatureTable(AssetComponent):
     stand for the partition's time and `$partition` for its name. The rows never pass through
     Python.
     """
+
+    scaffold_example: ClassVar[dict[str, Any]] = {"key": "features/NAME", "sql": "NAME.sql"}
+    scaffold_files: ClassVar[dict[str, str]] = {"NAME.sql": "SELECT *\nFROM raw.NAME\n"}
 
     sql: str | None = Field(
         default=None, description="The SQL file beside this declaration, like demand.sql."

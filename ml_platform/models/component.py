@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import dagster as dg
 from pydantic import Field, field_validator, model_validator
 
 from ml_platform.execution.component import AssetComponent, Declared, Made, Step
 from ml_platform.execution.picture import Chart, markdown_image, png
+from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.names import TableKey
 from ml_platform.kernel.settings import Settings
 from ml_platform.storage.engine import TableName
@@ -50,12 +51,21 @@ class SplitFields(Declared):
     cut: str | None = Field(default=None, description="By time: the first moment held out.")
 
 
+@dg.scaffold_with(ExampleScaffolder)
 class Model(AssetComponent):
     """A model trained on a table, judged on rows that it has not seen, and registered in MLflow.
 
     Its own table holds what it said of the held-out rows. A new version is `challenger`; it becomes
     `champion` when it beats the baseline and is not worse than today's champion on the same rows.
     """
+
+    scaffold_example: ClassVar[dict[str, Any]] = {
+        "key": "models/NAME",
+        "table": "features/NAME",
+        "task": "classification",
+        "target": "label",
+    }
+    scaffold_files: ClassVar[dict[str, str]] = {}
 
     table: str = Field(description="The table to learn from, like features/demand.")
     task: Literal["classification", "regression", "forecast"] = Field(
@@ -128,11 +138,19 @@ class Model(AssetComponent):
         )
 
 
+@dg.scaffold_with(ExampleScaffolder)
 class Predictions(AssetComponent):
     """What today's champion of a model says of a table's rows, with the version that said it.
 
     For a forecast these are the rows whose target is missing: the steps to come.
     """
+
+    scaffold_example: ClassVar[dict[str, Any]] = {
+        "key": "predictions/NAME",
+        "champion_of": "models/NAME",
+        "table": "features/NAME",
+    }
+    scaffold_files: ClassVar[dict[str, str]] = {}
 
     champion_of: str = Field(description="The model, like models/demand.")
     table: str = Field(description="The table whose rows to predict, like features/demand.")

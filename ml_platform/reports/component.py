@@ -2,13 +2,14 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import dagster as dg
 from pydantic import Field, field_validator, model_validator
 
 from ml_platform.execution.component import AssetComponent, Declared, Made, Step, text_of
 from ml_platform.execution.picture import Chart, markdown_image, png
+from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.errors import Where
 from ml_platform.reports.page import Origin, Section, html
 from ml_platform.storage.engine import TableName, attach, connect, planned, tables_named_in
@@ -65,8 +66,16 @@ class SectionField(Declared):
         return self.sql or "", None
 
 
+@dg.scaffold_with(ExampleScaffolder)
 class Report(AssetComponent):
     """A page for people who do not open this UI: one HTML file, its older versions kept."""
+
+    scaffold_example: ClassVar[dict[str, Any]] = {
+        "key": "reports/NAME",
+        "title": "NAME",
+        "sections": [{"heading": "The first rows", "sql": "FROM features.NAME", "rows": 10}],
+    }
+    scaffold_files: ClassVar[dict[str, str]] = {}
 
     title: str = Field(description="Stands at the top.")
     sections: list[SectionField] = Field(description="The parts of the page.", min_length=1)

@@ -2,12 +2,13 @@
 
 from datetime import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field, model_validator
 
 from ml_platform.execution.component import AssetComponent, Declared, Made, Step
+from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.sources.files import FileFormat, FileSource, read_files
 from ml_platform.sources.http import HttpSource, Pagination, read_api
 from ml_platform.sources.http_client import Patience
@@ -81,8 +82,12 @@ class HttpFields(Declared):
         return HttpSource(**own, patience=patience, shape=shape)
 
 
+@dg.scaffold_with(ExampleScaffolder)
 class Source(AssetComponent):
     """A raw table, loaded from where the data is born, a partition at a time if it has any."""
+
+    scaffold_example: ClassVar[dict[str, Any]] = {"key": "raw/NAME", "file": {"path": "NAME.csv"}}
+    scaffold_files: ClassVar[dict[str, str]] = {"NAME.csv": "id,amount_usd\n1,2.50\n2,4.00\n"}
 
     file: FileFields | None = Field(default=None, description="From files.")
     sql: SqlFields | None = Field(default=None, description="From a database.")

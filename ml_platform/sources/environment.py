@@ -1,4 +1,7 @@
-"""`${NAME}` in a declaration: filled from the environment when a step runs, hidden in messages."""
+"""`${NAME}` in a declaration: filled from the environment when a step runs, hidden in messages.
+
+`${NAME:-value}` takes the value after `:-` where the variable is not set, as in a shell.
+"""
 
 import os
 import re
@@ -6,12 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ml_platform.kernel.errors import SettingsError, closest
 
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 def variables_in(text: str) -> list[str]:
     """The names of the environment variables that a text asks for, in order."""
-    return _VARIABLE.findall(text)
+    return [match[1] for match in _VARIABLE.finditer(text)]
 
 
 def resolve(
@@ -23,13 +26,16 @@ def resolve(
     """The text with each `${NAME}` replaced by that variable's value, passed through `encode`.
 
     Raises:
-        SettingsError: a variable is not set; it names the variable and near names, never a value.
+        SettingsError: a variable without a default is not set; it names the variable and near
+            names, never a value.
     """
 
     def value_of(match: re.Match[str]) -> str:
         name = match[1]
         if name in environ:
             return encode(environ[name])
+        if match[2] is not None:
+            return match[2]
         near = closest(name, list(environ))
         raise SettingsError(
             subject,

@@ -146,7 +146,8 @@ def _secrets(
 ) -> list[str]:
     """Every value that came from the environment, also as a part of a header."""
     texts = [source.base_url, source.path, *source.params.values(), *source.headers.values()]
-    return [environ[name] for text in texts for name in variables_in(text)] + [
+    named = [name for text in texts for name in variables_in(text)]
+    return [environ[name] for name in named if name in environ] + [
         value for name, value in headers.items() if variables_in(source.headers[name])
     ]
 

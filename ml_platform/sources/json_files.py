@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ml_platform.kernel.errors import DataError
 from ml_platform.sources.encoded import EncodedFile
-from ml_platform.sources.records import Record, Tally, batches
+from ml_platform.sources.records import BATCH_ROWS, Record, Tally, batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,18 +49,23 @@ class JsonFile:
 
     def _learnt(self) -> Tally:
         if self._tally is None:
-            tally = Tally(self.text.subject, self.declared)
-            for index, record in enumerate(self._records()):
-                tally.add(record, partial(self.place, index))
+            tally, records, before = Tally(self.text.subject, self.declared), self._records(), 0
+            while chunk := list(islice(records, BATCH_ROWS)):
+                tally.add_all(chunk, partial(self._place_after, before))
+                before += len(chunk)
             self._tally = tally
         return self._tally
+
+    def _place_after(self, before: int, index: int) -> str:
+        return self.place(before + index)
 
     def _records(self) -> Iterator[Record]:
         try:
             if self._is_list():
                 yield from self._list()
             else:
-                yield from (record for _, record in self._lines())
+                for _, record in self._lines():
+                    yield record
         except UnicodeError as error:
             raise self.text.bad_bytes(error) from error
 
@@ -81,11 +87,13 @@ class JsonFile:
     def _lines(self) -> Iterator[tuple[int, Any]]:
         with self.text.open() as file, self.text.text(file) as text:
             for number, line in enumerate(text, start=1):
-                if line.strip():
-                    try:
-                        yield number, json.loads(line)
-                    except json.JSONDecodeError as error:
-                        raise self._broken(number, error) from error
+                if line.isspace():
+                    continue
+                try:
+                    record = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise self._broken(number, error) from error
+                yield number, record
 
     def _broken(self, line: int, error: json.JSONDecodeError) -> DataError:
         start = max(0, error.pos - 20)

@@ -5,11 +5,12 @@ column has the same type in every partition whatever is inside; DuckDB's JSON fu
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ml_platform.kernel.errors import DataError
 from ml_platform.sources.shape import Shape, cast_batches
@@ -22,7 +23,15 @@ Record = Mapping[str, Any]
 BATCH_ROWS = 50_000
 
 _LONGEST_SHOWN = 60
-_INT64 = range(-(2**63), 2**63)
+_INT64 = 2**63
+_HUGE = "a number of more than 64 bits"
+_KINDS: dict[type, str] = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    float: "float",
+    str: "text",
+}
 
 
 @dataclass
@@ -32,12 +41,37 @@ class Tally:
     Attributes:
         subject: the source, as messages call it.
         declared: the columns that get a declared type, whose values may differ in kind: where they
-            do, they are kept as text, from which the declared type is cast.
+            do (kind "mixed"), they become text, from which the declared type is cast.
     """
 
     subject: str
     declared: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     kinds: dict[str, str] = field(default_factory=dict)
+
+    def add_all(self, records: Sequence[object], place: Callable[[int], str]) -> None:
+        """Learn from records, of which `place` says where the one of an index lies.
+
+        Raises:
+            DataError: one is not an object, or a value is of another kind than those before it.
+        """
+        if not self._added_by_column(records):
+            for index, record in enumerate(records):
+                self.add(record, partial(place, index))
+
+    def _added_by_column(self, records: Sequence[object]) -> bool:
+        """Learn from plain records, each column at once: 5 times as fast as value by value."""
+        if set(map(type, records)) != {dict}:
+            return False
+        rows = cast("Sequence[dict[str, Any]]", records)
+        merged = {}
+        for name in dict.fromkeys(chain.from_iterable(rows)):
+            before = self.kinds.get(name, "null")
+            kind = _joined(before, _kind_of_all([row.get(name) for row in rows]))
+            if kind is None:
+                return False
+            merged[name] = kind
+        self.kinds.update(merged)
+        return True
 
     def add(self, record: object, place: Callable[[], str]) -> None:
         """Learn from one record, which lies at `place`.
@@ -53,19 +87,17 @@ class Tally:
             )
         for name, value in record.items():
             kind = _kind(value)
-            before = self.kinds.setdefault(name, kind)
-            if kind not in (before, "null"):
+            before = self.kinds.setdefault(name, "null")
+            if kind not in (before, "null") and before != "mixed":
                 self.kinds[name] = self._merged(name, before, kind, value, place)
 
     def _merged(
         self, name: str, before: str, kind: str, value: object, place: Callable[[], str]
     ) -> str:
-        if before == "null":
-            return kind
-        if {before, kind} == {"integer", "float"}:
-            return "float"
+        if kind != _HUGE and (joined := _joined(before, kind)):
+            return joined
         if name in self.declared:
-            return "text"
+            return "mixed"
         raise DataError(
             self.subject,
             f"{place()}, column '{name}': {shown(value)} is {kind}, "
@@ -96,7 +128,7 @@ def batches(records: Iterable[Record], tally: Tally) -> "Iterator[pa.RecordBatch
     rest = iter(records)
     while chunk := list(islice(rest, BATCH_ROWS)):
         arrays = [
-            pa.array([_plain(record.get(name), kind) for record in chunk], schema.field(name).type)
+            pa.array(_plain([record.get(name) for record in chunk], kind), schema.field(name).type)
             for name, kind in tally.kinds.items()
         ]
         yield pa.record_batch(arrays, schema=schema)
@@ -117,8 +149,7 @@ def table_of(
     if not records:
         return shape.empty().empty_table()
     tally = Tally(subject, shape.dtypes)
-    for index, record in enumerate(records):
-        tally.add(record, lambda index=index: place(index))  # type: ignore[misc]
+    tally.add_all(records, place)
     found = tally.schema()
     schema = shape.schema(found, subject)
     names = shape.selected(found.names, subject)
@@ -133,20 +164,44 @@ def shown(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer" if value in _INT64 else "number of more than 64 bits"
-    if isinstance(value, float):
-        return "float"
-    return "text" if isinstance(value, str) else "nested"
+    kind = _KINDS.get(type(value), "nested")
+    if kind == "integer" and not -_INT64 <= value < _INT64:  # type: ignore[operator]
+        return _HUGE
+    return kind
 
 
-def _plain(value: Any, kind: str) -> Any:
-    if value is None or kind in ("boolean", "integer"):
-        return value
+def _kind_of_all(values: list[Any]) -> str | None:
+    """The kind of all values, None where they are of several or some have to be looked at."""
+    types = set(map(type, values)) - {type(None)}
+    if int in types and types <= {int, float}:
+        whole = [value for value in values if type(value) is int]
+        if min(whole) < -_INT64 or max(whole) >= _INT64:
+            return None
+        return "float" if float in types else "integer"
+    if len(types) > 1:
+        return None
+    return _KINDS.get(types.pop(), "nested") if types else "null"
+
+
+def _joined(before: str, kind: str | None) -> str | None:
+    """The kind of values of two kinds, None where there is none without a closer look."""
+    if kind is None or before == kind:
+        return kind
+    if "null" in (before, kind):
+        return kind if before == "null" else before
+    return "float" if {before, kind} == {"integer", "float"} else None
+
+
+def _plain(values: list[Any], kind: str) -> list[Any]:
+    """The values of one kind as Arrow takes them."""
+    if kind in ("nested", "mixed"):
+        return [
+            value if value is None or isinstance(value, str) else _json(value) for value in values
+        ]
     if kind == "float":
-        return float(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return [None if value is None else float(value) for value in values]
+    return values
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -5,7 +5,7 @@ values. Numbers of unlimited precision become decimals with as many places as th
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ Row = Sequence[Any]
 
 _INT64 = range(-(2**63), 2**63)
 _MOST_DIGITS = 38
+_PLAIN = {bool: "boolean", float: "float", str: "text", Decimal: "decimal", bytes: "bytes"}
+"""The kinds that a type alone tells; of other values each has to be looked at."""
+
 _WIDER = {
     frozenset({"integer", "float"}): "float",
     frozenset({"integer", "decimal"}): "decimal",
@@ -102,6 +105,8 @@ def _learnt(
 ) -> "pa.DataType":
     import pyarrow as pa
 
+    if (plain := _plain_kind(values)) is not None:
+        return _decimal_for(values) if plain == "decimal" else _arrow(plain)
     kind = "null"
     for row, value in enumerate(values, start=1):
         own = kind_of(value)
@@ -114,6 +119,15 @@ def _learnt(
             return pa.string()
         kind = wider
     return _decimal_for(values) if kind == "decimal" else _arrow(kind)
+
+
+def _plain_kind(values: list[Any]) -> str | None:
+    """The kind of all values where their type tells it; None where each has to be looked at."""
+    types = set(map(type, values)) - {type(None)}
+    if types == {int}:
+        whole = [value for value in values if value is not None]
+        return "integer" if min(whole) in _INT64 and max(whole) in _INT64 else None
+    return _PLAIN.get(types.pop()) if len(types) == 1 else None
 
 
 def _decimal_for(values: list[Any]) -> "pa.DataType":
@@ -147,11 +161,8 @@ def batches(
 def _array(values: list[Any], column: "pa.Field", subject: str, seen: int) -> "pa.Array":
     import pyarrow as pa
 
-    convert = _converter(column.type)
     try:
-        return pa.array(
-            [None if value is None else convert(value) for value in values], column.type
-        )
+        return pa.array(_converted(values, column.type), column.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError):
         for row, value in enumerate(values, start=seen + 1):
             if not _fits(value, column.type):
@@ -163,20 +174,22 @@ def _fits(value: Any, kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
     try:
-        pa.array([None if value is None else _converter(kind)(value)], kind)
+        pa.array(_converted([value], kind), kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError):
         return False
     return True
 
 
-def _converter(kind: "pa.DataType") -> Callable[[Any], Any]:
+def _converted(values: list[Any], kind: "pa.DataType") -> list[Any]:
+    """The values as Arrow takes them for a type; most are already."""
     import pyarrow as pa
 
-    if pa.types.is_string(kind):
-        return as_text
-    if pa.types.is_floating(kind):
-        return float
-    return lambda value: value
+    types = set(map(type, values)) - {type(None)}
+    if pa.types.is_string(kind) and types != {str}:
+        return [None if value is None else as_text(value) for value in values]
+    if pa.types.is_floating(kind) and types != {float}:
+        return [None if value is None else float(value) for value in values]
+    return values
 
 
 def as_text(value: Any) -> str:

@@ -37,3 +37,17 @@ def test_the_names_are_listed_in_order():
 
 def test_longer_secrets_are_hidden_before_their_own_parts():
     assert hide("token abcdef and abc", ["abc", "", "abcdef"]) == "token *** and ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "filled"),
+    [
+        ("${A:-b}", {}, "b"),
+        ("${A:-b}", {"A": "c"}, "c"),
+        ("${A:-}", {}, ""),
+        ("x ${A:-http://h:1/p} y", {}, "x http://h:1/p y"),
+    ],
+)
+def test_a_default_stands_in_for_a_variable_that_is_not_set(text, environ, filled):
+    assert resolve(text, "test", environ) == filled
+    assert variables_in(text) == ["A"]
