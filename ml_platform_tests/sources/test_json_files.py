@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from ml_platform.kernel.errors import DataError
+from ml_platform.sources import json_files
 from ml_platform.sources.encoded import EncodedFile
 from ml_platform.sources.json_files import JsonFile
 
@@ -35,6 +36,15 @@ def test_lists_and_lines_are_the_same_rows(content):
     assert read(file_of(content)) == [{"a": 1, "b": None}, {"a": 2, "b": "é"}]
 
 
+@pytest.mark.parametrize("batch_rows", [1, 2, 100])
+def test_kinds_and_places_hold_across_batches(monkeypatch, batch_rows):
+    monkeypatch.setattr(json_files, "BATCH_ROWS", batch_rows)
+    lines = ['{"a": 1}', '{"a": null, "b": "x"}', '{"a": 2.5}']
+    assert [row["a"] for row in read(file_of("\n".join(lines)))] == [1.0, None, 2.5]
+    with pytest.raises(DataError, match="line 5, column 'b': true is boolean"):
+        read(file_of("\n".join([*lines, "", '{"b": true}'])))
+
+
 def test_an_empty_list_has_no_rows_and_no_columns():
     assert file_of("[]").schema().names == []
 
@@ -48,6 +58,7 @@ def test_an_empty_list_has_no_rows_and_no_columns():
         ('[{"a": 1},\n{"a" 2}]', "line 2, column 6: broken JSON"),
         ('{"a": 1}\n\n{"a": "x"}', "line 3, column 'a': \"x\" is text"),
         ('[{"a": 1}, {"a": "x"}]', "record 2, column 'a': \"x\" is text"),
+        ('{"a": 1} {"a": 2}\n', "line 1, column 10: broken JSON near"),
         ('{"a": 1}\n7', "line 2: 7 is not an object"),
         (b'{"a": 1}\n{"a": "\xe9"}', "line 2: not utf-8: byte 0xe9"),
     ],
