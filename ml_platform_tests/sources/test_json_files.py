@@ -58,7 +58,7 @@ def test_an_empty_list_has_no_rows_and_no_columns():
         ('[{"a": 1},\n{"a" 2}]', "line 2, column 6: broken JSON"),
         ('{"a": 1}\n\n{"a": "x"}', "line 3, column 'a': \"x\" is text"),
         ('[{"a": 1}, {"a": "x"}]', "record 2, column 'a': \"x\" is text"),
-        ('{"a": 1} {"a": 2}\n', "line 1, column 10: broken JSON near"),
+        ('{"a": 1} {"a": 2}\n', "line 1, column 9: broken JSON near"),
         ('{"a": 1}\n7', "line 2: 7 is not an object"),
         (b'{"a": 1}\n{"a": "\xe9"}', "line 2: not utf-8: byte 0xe9"),
     ],
