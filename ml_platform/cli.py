@@ -43,9 +43,7 @@ PartitionOption = Annotated[str | None, typer.Option(help="The partition, where 
 def main() -> None:
     """Run the command line; a person's mistake is told in words, not as a traceback."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        sys.exit(app(standalone_mode=False))  # what a command exits with is returned here
     except PlatformError as error:
         errors.print(str(error), style="red", markup=False, highlight=False)
         sys.exit(1)

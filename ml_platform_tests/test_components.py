@@ -73,7 +73,7 @@ def test_what_is_scaffolded_loads_as_it_is(clone, name):
 def misspelt(clone):
     """The clone with one wrong word in the quickstart, and no other project.
 
-    `dg check yaml` of 1.13 looks at one document of each type, the last; `ml-platform check` at all.
+    `dg check yaml` looks at one document of each type, the last; `ml-platform check` at all.
     """
     shutil.rmtree(clone / "ml_platform" / "defs" / "demand")
     file = clone / "ml_platform" / "defs" / "quickstart" / "defs.yaml"
