@@ -20,6 +20,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+checks = typer.Typer(help="Rules that a table has to keep.", no_args_is_help=True)
+app.add_typer(checks, name="checks")
 console = Console()
 errors = Console(stderr=True)
 
@@ -132,6 +134,20 @@ def check(project: ProjectOption = None) -> None:
         console.print(f"{name}: {assets - len(loaded.broken)} assets, {len(loaded.broken)} broken")
     if broken:
         raise typer.Exit(1)
+
+
+@checks.command()
+def propose(
+    table: Annotated[str, typer.Argument(help="The key, like raw/sales.")],
+    project: ProjectOption = None,
+) -> None:
+    """Print a first declaration of `Checks` that the table passes, to be read and tightened."""
+    from ml_platform.checks.proposal import propose_checks
+
+    store, key = _store(), TableKey.parse(table)
+    with store.relation(_owner(store, table, project), key) as rows:
+        # Enough to see what a table is like; more would only take longer.
+        typer.echo(propose_checks(table, rows.limit(200_000).to_arrow_table()), nl=False)
 
 
 @app.command()

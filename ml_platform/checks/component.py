@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import dagster as dg
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from ml_platform.checks.expectations import check_suite
 from ml_platform.checks.result import CheckResult
-from ml_platform.checks.schema import check_schema, read_schema
-from ml_platform.checks.suite import check_suite, read_suite
+from ml_platform.checks.schema import read_schema
+from ml_platform.checks.suite import read_suite
+from ml_platform.checks.validation import check_schema
 from ml_platform.execution.component import errors_are_told, loaded_plainly, project_of
 from ml_platform.execution.launch import RANGE_END, RANGE_START
 from ml_platform.execution.scaffold import ExampleScaffolder
