@@ -81,9 +81,18 @@ def _propose_column(column: "pd.Series[Any]") -> dict[str, Any]:
     there = column.dropna()
     if word in ("integer", "number") and bool((there >= 0).all()):
         declared["min"] = 0
-    if word == "text" and len(there) >= 10 * (different := there.nunique()) and different <= _FEW:
-        declared["allowed"] = sorted(there.unique())
+    if word == "text" and (few := _few_texts(there)):
+        declared["allowed"] = few
     return declared
+
+
+def _few_texts(there: "pd.Series[Any]") -> list[str]:
+    """The different texts, if they are few, each seen often, and plain in a declaration."""
+    different = there.nunique()
+    if different > _FEW or len(there) < 10 * different:
+        return []
+    texts = sorted(there.unique())
+    return [] if any("{{" in one for one in texts) else texts  # the loader fills in templates
 
 
 def _word_of(column: "pd.Series[Any]") -> Word | None:

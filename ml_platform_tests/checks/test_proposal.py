@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_platform.checks.proposal import propose
+from ml_platform.checks.proposal import propose, propose_checks
 from ml_platform.checks.schema import read_schema
 from ml_platform.checks.validation import check_schema
 from ml_platform.kernel.errors import DataError
@@ -96,10 +96,25 @@ def test_a_proposal_says_what_a_person_would_notice():
     }
 
 
+def test_texts_that_a_declaration_would_take_for_templates_are_not_proposed():
+    frame = pd.DataFrame({"a": ["x", "{{ y }}"] * 10})
+    assert yaml.safe_load(propose(frame))["columns"] == {"a": {"type": "text"}}
+
+
+@pytest.mark.parametrize(("later", "passed"), [("{{ y }}", True), (None, False)])
+def test_a_proposal_is_pasted_as_it_stands_and_checks_the_next_delivery(workshop, later, passed):
+    made = pa.table({"a": ["{{ y }}"] * 20, "b": ["m", "n"] * 10, "c": [None, 0.5] * 10})
+    workshop.write("checks/defs.yaml", propose_checks("features/a", made))
+    text = f"'{later}'" if later else "NULL"
+    workshop.table("a", f"SELECT {text} AS a, 'n' AS b, 0.5::DOUBLE AS c")
+    checked = [one for one in workshop.run().happenings if one.kind == "checked"]
+    assert [one.passed for one in checked] == [passed]
+
+
 @pytest.mark.parametrize("frame", [pd.DataFrame(), pd.DataFrame([[1, 2]], columns=["a", "a"])])
 def test_nothing_is_proposed_for_columns_without_names_of_their_own(frame):
-    with pytest.raises(DataError, match=r"no columns|there more than once"):
-        propose(frame)
+    with pytest.raises(DataError, match=r"^table raw/a: .*(no columns|there more than once)"):
+        propose_checks("raw/a", frame)
 
 
 @pytest.mark.real_data
