@@ -9,6 +9,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from ml_platform.execution.cost import measured
 from ml_platform.kernel.errors import DeclarationError, PlatformError
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.engine import TableName
-from ml_platform.storage.resource import PREVIEW_ROWS, Tables, metadata_of
+from ml_platform.storage.resource import PREVIEW_ROWS, metadata_of
 from ml_platform.storage.tables import TableStore, Write, WriteMode, Written
 
 _Component = TypeVar("_Component", bound=dg.Model)
@@ -224,25 +225,32 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
         project = project_of(context)
         definition = self.partitions.definition() if self.partitions else None
 
-        def step(context: dg.AssetExecutionContext, tables: Tables) -> dg.MaterializeResult[Any]:
-            return _run(context, tables.store(), project, self.table_key, definition, make)
+        def step(
+            context: dg.AssetExecutionContext, _inputs: Mapping[str, Any]
+        ) -> Iterator[dg.MaterializeResult[Any]]:
+            store = context.resources.tables.store()
+            yield _run(context, store, project, self.table_key, definition, make)
 
-        with beta_used_on_purpose("Parameter `backfill_policy`"):
-            return dg.asset(
-                key=list(self.table_key.parts),
-                deps=[list(name.key.parts) for name in reads],
-                description=self.description,
-                owners=self.owners,
-                tags=self.tags,
-                kinds={*kinds, *self.kinds},
-                group_name=project,
-                partitions_def=definition,
-                backfill_policy=self._backfill_policy(),
-                retry_policy=self.retry.policy(),
-                freshness_policy=self.freshness.policy() if self.freshness else None,
-                pool=self.pool,
-                code_version=fingerprint(self.model_dump_json(), code),
-            )(step)
+        spec = dg.AssetSpec(
+            key=dg.AssetKey(self.table_key.parts),
+            deps=[dg.AssetKey(name.key.parts) for name in reads],
+            description=self.description,
+            owners=self.owners,
+            tags=self.tags,
+            kinds={*kinds, *self.kinds},
+            group_name=project,
+            partitions_def=definition,
+            freshness_policy=self.freshness.policy() if self.freshness else None,
+            code_version=fingerprint(self.model_dump_json(), code),
+            metadata=_told_by_loader.get(),
+        )
+        return _made_by(
+            step,
+            spec,
+            backfill=self._backfill_policy(),
+            retry=self.retry.policy(),
+            pool=self.pool,
+        )
 
     def _backfill_policy(self) -> dg.BackfillPolicy | None:
         if self.partitions is None:
@@ -250,6 +258,67 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
         if self.backfill == "single_run":
             return dg.BackfillPolicy.single_run()
         return dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+
+
+_told_by_loader: ContextVar[Mapping[str, Any]] = ContextVar("_told_by_loader", default={})  # noqa: B039 - nothing changes it
+
+
+@contextmanager
+def definition_metadata(metadata: Mapping[str, Any]) -> Iterator[None]:
+    """Give this metadata to the assets that are declared within the block.
+
+    Adding it to an asset afterwards makes the whole asset anew, which takes longer than to make it.
+    """
+    token = _told_by_loader.set(metadata)
+    try:
+        yield
+    finally:
+        _told_by_loader.reset(token)
+
+
+_WAITED_FOR = dg.In(dg.Nothing)
+
+
+def _made_by(
+    step: Callable[..., Any],
+    spec: dg.AssetSpec,
+    *,
+    backfill: dg.BackfillPolicy | None,
+    retry: dg.RetryPolicy,
+    pool: str | None,
+) -> dg.AssetsDefinition:
+    """The asset of a spec that `step` makes; it waits for its upstream assets and loads none.
+
+    It is what `dg.asset` makes of the same words. The decorator finds inputs, outputs, resources
+    and types out of the function's signature, which takes three times as long as all of this.
+    """
+    name = spec.key.to_python_identifier()
+    upstream = {"_".join(dep.asset_key.path): dep.asset_key for dep in spec.deps}
+    op = dg.OpDefinition(
+        compute_fn=step,
+        name=name,
+        description=spec.description,
+        ins=dict.fromkeys(upstream, _WAITED_FOR),
+        outs={
+            "result": dg.Out(
+                dg.Any,
+                description=spec.description,
+                io_manager_key="io_manager",
+                code_version=spec.code_version,
+            )
+        },
+        required_resource_keys={"tables"},
+        retry_policy=retry,
+        code_version=spec.code_version,
+        pool=pool,
+    )
+    return dg.AssetsDefinition(
+        keys_by_input_name=upstream,
+        keys_by_output_name={"result": spec.key},
+        node_def=op,
+        specs=[spec],
+        backfill_policy=backfill,
+    )
 
 
 def _run(
