@@ -7,7 +7,7 @@ each thing that it leans on.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,11 @@ from dagster_shared.yaml_utils.source_position import (
     ValueAndSourcePositionTree,
 )
 
-from ml_platform.execution.component import beta_used_on_purpose
+from ml_platform.execution.component import (
+    AssetComponent,
+    beta_used_on_purpose,
+    definition_metadata,
+)
 from ml_platform.kernel.errors import Where
 from ml_platform.loading.messages import broken
 from ml_platform.loading.pieces import Broken, Found, Piece
@@ -140,10 +144,16 @@ def _load_document(
         source = _parsed(text, file, line)
         loc = context.component_loc
         decl: Any = build_component_decl_from_yaml_document(context, source, loc)
-        tree.state_tracker.set_cache_data(decl.loc, component_decl=decl)
-        made = tree.build_defs_at_path(decl.loc)
-        made = _with_code_reference(tree, decl, source, file, made)
-        made = post_process_defs(made, list(decl.get_asset_post_processor_lists()))
+        tree.state_tracker.set_cache_data(
+            decl.loc, component_decl=decl, component=_plain_component(decl, text)
+        )
+        update = _code_reference(tree, decl, source, file)
+        with definition_metadata(update):
+            made = tree.build_defs_at_path(decl.loc)
+        if not _all_carry(made, update):
+            made = made.with_definition_metadata_update(lambda old: {**old, **update})
+        if decl.component_file_model.post_processing:
+            made = post_process_defs(made, list(decl.get_asset_post_processor_lists()))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is shown as the file's own
         found.broken.append(broken(error, file, line, _located(text, file), tree))
     else:
@@ -175,23 +185,41 @@ def _located(text: str, file: Path) -> ValueAndSourcePositionTree | None:
         return None
 
 
-def _with_code_reference(
-    tree: dg.ComponentTree,
-    decl: YamlDecl,
-    source: ValueAndSourcePositionTree,
-    file: Path,
-    made: dg.Definitions,
-) -> dg.Definitions:
-    """Let the UI's "open in editor" find the declaration."""
+def _plain_component(decl: YamlDecl, text: str) -> AssetComponent | None:
+    """The component of a declaration without templates, straight from what stands there.
+
+    Dagster prepares for templates first, which takes ten times as long as all the rest. What is
+    not so plain is left to it.
+    """
+    kind, model = decl.component_type, decl.component_file_model
+    if model is None or model.template_vars_module or "{{" in text:
+        return None
+    if not issubclass(kind, AssetComponent) or "load" in vars(kind):
+        return None
+    return kind.model_validate(model.attributes or {})
+
+
+def _code_reference(
+    tree: dg.ComponentTree, decl: YamlDecl, source: ValueAndSourcePositionTree, file: Path
+) -> dict[str, Any]:
+    """What lets the UI's "open in editor" find the declaration."""
     component = tree.load_component(decl.loc)
     context = dg.ComponentLoadContext.from_decl_load_context(decl.context, decl)
     position = source.source_position_tree.position
     with beta_used_on_purpose(r"Class `\w*CodeReference\w*`"):
         references = component.get_code_references_for_yaml(file, position, context)
         value = dg.CodeReferencesMetadataValue(code_references=list(references))
-    update = {"dagster/code_references": value}
-    linked: dg.Definitions = made.with_definition_metadata_update(lambda old: {**old, **update})
-    return linked
+    return {"dagster/code_references": value}
+
+
+def _all_carry(made: dg.Definitions, metadata: Mapping[str, Any]) -> bool:
+    """Whether the definitions are assets alone, and each has this metadata already."""
+    others = [made.asset_checks, made.jobs, made.schedules, made.sensors]
+    return not any(others) and all(
+        isinstance(asset, dg.AssetsDefinition)
+        and all(metadata.items() <= spec.metadata.items() for spec in asset.specs)
+        for asset in made.assets or []
+    )
 
 
 def _load_python(tree: dg.ComponentTree, path: Path, context: Any, found: Found) -> None:

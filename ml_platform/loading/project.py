@@ -4,9 +4,10 @@ Dagster's own loader gives up a whole code location for one wrong YAML. Here an 
 the message stands in the place of each declaration that fails; when it is run it fails with it.
 """
 
+import contextlib
 import importlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ml_platform.kernel.errors import DeclarationError
 from ml_platform.loading.folder import isolated, load_folder
 from ml_platform.loading.graph import without_cycles, without_twins
 from ml_platform.loading.pieces import Broken, Piece
+from ml_platform.storage.engine import parsed_together
 
 DEFS_ROOT = Path(__file__).parent.parent / "defs"
 
@@ -59,11 +61,20 @@ def load_project(name: str, common: dg.Definitions | None = None) -> Project:
 def load_tree(tree: dg.ComponentTree, name: str, common: dg.Definitions | None = None) -> Project:
     """Load the project in the folder `name` of a component tree."""
     isolated(tree)
-    found = load_folder(tree, tree.defs_module_path / name, tree.decl_load_context)
+    folder = tree.defs_module_path / name
+    with parsed_together(_queries_below(folder)):
+        found = load_folder(tree, folder, tree.decl_load_context)
     pieces = without_cycles(without_twins(found), found.broken)
     with beta_used_on_purpose("Parameter `execution_type`"):
         merged = _merged(pieces, found.broken, name, common or dg.Definitions())
     return Project(name, merged, found.broken)
+
+
+def _queries_below(folder: Path) -> Iterator[str]:
+    """The SQL files of a project; what cannot be read is told by the declaration that names it."""
+    for path in folder.rglob("*.sql"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            yield path.read_text(encoding="utf-8")
 
 
 def _merged(
