@@ -46,6 +46,13 @@ def test_what_only_warns_lets_the_next_table_be_made(workshop):
     assert workshop.rows("features/b") == [{"total": 10}]
 
 
+def test_what_fails_without_blocking_is_told_and_the_next_table_is_made(workshop):
+    shop(workshop, [1, 9], blocking=False, pandera=RULES["pandera"])
+    outcome = workshop.run()
+    assert list(told(outcome).values()) == [False]
+    assert workshop.rows("features/b") == [{"total": 10}]
+
+
 def test_a_failed_check_shows_the_rows_that_fail(workshop):
     shop(workshop, [1, 9], pandera=RULES["pandera"])
     workshop.run()
