@@ -5,7 +5,6 @@ serves it. `ML_PLATFORM_WRITE_PICTURES=1` writes what the tests see into docs/pi
 """
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -23,7 +22,6 @@ from pathlib import Path
 import psutil
 import pyarrow.csv
 import pytest
-from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from ml_platform.kernel.names import TableKey
@@ -191,11 +189,10 @@ def shoot(page, name, clip=None):
     """Write what the page shows into docs/pictures, where that is asked for."""
     if not os.environ.get("ML_PLATFORM_WRITE_PICTURES"):
         return
-    shot = Image.open(io.BytesIO(page.screenshot(clip=clip, animations="disabled")))
+    shot = page.screenshot(clip=clip, animations="disabled")
+    assert len(shot) < LARGEST_PICTURE_BYTES
     PICTURES.mkdir(parents=True, exist_ok=True)
-    file = PICTURES / f"{name}.png"
-    shot.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(file, optimize=True)
-    assert file.stat().st_size < LARGEST_PICTURE_BYTES
+    (PICTURES / f"{name}.png").write_bytes(shot)
 
 
 def show_facts(page, *wanted):
@@ -219,7 +216,10 @@ def boxes(page, count):
     """The assets of a lineage that shows `count` of them: texts and places in the window."""
     nodes = page.locator("foreignObject:has([class*=assetNodeContainer])")
     expect(nodes).to_have_count(count)
-    return [(one.text_content(), one.bounding_box()) for one in nodes.all()]
+    # All at one moment, for the view may still be moving.
+    return nodes.evaluate_all(
+        "nodes => nodes.map(one => [one.textContent, one.getBoundingClientRect().toJSON()])"
+    )
 
 
 def around(places, margin=14):
