@@ -87,6 +87,12 @@ def test_a_type_refuses_the_values_of_the_others(word, held):
     assert fits(word, values) == [False]
 
 
+@pytest.mark.parametrize("values", HELD["boolean"], ids=lambda one: str(one.dtype))
+@pytest.mark.parametrize("word", ["integer", "number"])
+def test_true_is_no_number_however_it_is_held(word, values):
+    assert not any(fits(word, values.dropna()))
+
+
 @pytest.mark.parametrize("arrow", [False, True])
 def test_duckdbs_own_frames_and_tables_fit_the_types_that_sql_gave_them(arrow):
     made = duckdb.sql(
