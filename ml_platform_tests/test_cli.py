@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import yaml
 
+from ml_platform.checks.schema import read_schema
+from ml_platform.checks.validation import check_schema
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.tables import TableStore
 
@@ -82,3 +85,21 @@ def test_a_mistake_is_told_in_words_and_by_the_exit_code(home, words, code, said
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_proposed_for_a_table_declares_checks_that_it_passes(home):
+    done = typed(home, "checks", "propose", "raw/sales")
+    assert done.returncode == 0, done.stderr
+    declared = yaml.safe_load(done.stdout)
+    assert declared["type"] == "ml_platform.components.Checks"
+    assert declared["attributes"]["table"] == "raw/sales"
+    schema = read_schema(declared["attributes"]["pandera"])
+    assert check_schema(schema, TableStore(str(home / "tables")).read("shop", SALES)).passed
+    assert not check_schema(schema, pa.table({"n": ["text"]})).passed
+
+
+def test_nothing_is_proposed_for_a_table_that_is_not_there(home):
+    done = typed(home, "checks", "propose", "raw/sale")
+    assert done.returncode == 1
+    assert "raw/sale: it has no data yet" in done.stderr
+    assert done.stdout == ""
