@@ -5,6 +5,7 @@ run; this turns them into a Dagster asset with metadata, retries, partitions and
 person can act on. It knows nothing of what the function does.
 """
 
+import functools
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -410,7 +411,13 @@ def beta_used_on_purpose(what: str) -> Iterator[None]:
 
 def project_of(context: dg.ComponentLoadContext) -> str:
     """The project of a declaration: the folder under defs/ in which it stands."""
-    return context.path.relative_to(context.defs_module_path).parts[0]
+    return _first_below(context.path, context.defs_module_path)
+
+
+@functools.lru_cache(maxsize=256)
+def _first_below(path: Path, root: Path) -> str:
+    """The name of the folder of `root` in which `path` lies."""
+    return path.relative_to(root).parts[0]
 
 
 def fingerprint(*parts: str) -> str:

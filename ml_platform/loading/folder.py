@@ -35,11 +35,7 @@ from dagster_shared.yaml_utils.source_position import (
     ValueAndSourcePositionTree,
 )
 
-from ml_platform.execution.component import (
-    AssetComponent,
-    beta_used_on_purpose,
-    definition_metadata,
-)
+from ml_platform.execution.component import AssetComponent, definition_metadata
 from ml_platform.kernel.errors import Where
 from ml_platform.loading.messages import broken
 from ml_platform.loading.pieces import Broken, Found, Piece
@@ -206,9 +202,8 @@ def _code_reference(
     component = tree.load_component(decl.loc)
     context = dg.ComponentLoadContext.from_decl_load_context(decl.context, decl)
     position = source.source_position_tree.position
-    with beta_used_on_purpose(r"Class `\w*CodeReference\w*`"):
-        references = component.get_code_references_for_yaml(file, position, context)
-        value = dg.CodeReferencesMetadataValue(code_references=list(references))
+    references = component.get_code_references_for_yaml(file, position, context)
+    value = dg.CodeReferencesMetadataValue(code_references=list(references))
     return {"dagster/code_references": value}
 
 
@@ -229,8 +224,7 @@ def _load_python(tree: dg.ComponentTree, path: Path, context: Any, found: Found)
         tree.state_tracker.set_cache_data(loc, component_decl=decl)
         for child in decl.iterate_child_component_decls():
             tree.state_tracker.set_cache_data(child.loc, component_decl=child)
-        with beta_used_on_purpose(r"Function `load_definitions_from_modules?`"):
-            made = tree.build_defs_at_path(loc)
+        made = tree.build_defs_at_path(loc)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is shown as the file's own
         found.broken.append(broken(error, path, 1, None, tree))
     else:
