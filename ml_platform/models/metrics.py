@@ -260,7 +260,8 @@ class Metric:
     Attributes:
         name: as YAML says it.
         function: its arguments depend on `needs`.
-        better: whether a higher or a lower figure is better.
+        better: whether a higher or a lower figure is better; None when neither is, so that it can
+            be told and cannot judge.
         needs: `values` (actual, forecast), `labels` (actual, predicted), `probabilities` (actual,
             probabilities, classes), `scale` (actual, forecast, scale) or `interval` (actual, lower,
             upper).
@@ -269,13 +270,34 @@ class Metric:
 
     name: str
     function: Callable[..., float]
-    better: Better
+    better: Better | None
     needs: Needs
     tasks: tuple[str, ...]
 
+    @property
+    def direction(self) -> Better:
+        """Which way is better, of a metric that is to judge.
+
+        Raises:
+            DeclarationError: neither way is.
+        """
+        if self.better is None:
+            judges = (
+                one.name
+                for one in METRICS.values()
+                if one.better and set(one.tasks) >= {*self.tasks}
+            )
+            raise DeclarationError(
+                f"metric '{self.name}'",
+                "it cannot judge: neither a higher nor a lower figure is better",
+                allowed=", ".join(judges),
+                fix="judge by one of these, and name it under metrics to be told it",
+            )
+        return self.better
+
     def is_better(self, one: float, other: float) -> bool:
         """Whether `one` is truly better than `other`."""
-        return one > other if self.better == "higher" else one < other
+        return one > other if self.direction == "higher" else one < other
 
 
 _NUMBERS, _CLASSES = ("regression", "forecast"), ("classification",)
@@ -285,9 +307,10 @@ METRICS: Mapping[str, Metric] = {
         Metric("wape", wape, "lower", "values", _NUMBERS),
         Metric("mae", mae, "lower", "values", _NUMBERS),
         Metric("rmse", rmse, "lower", "values", _NUMBERS),
-        Metric("r2", r2, "higher", "values", _NUMBERS),
+        Metric("r2", r2, "higher", "values", ("regression",)),
         Metric("mase", mase, "lower", "scale", ("forecast",)),
-        Metric("interval_coverage", interval_coverage, "higher", "interval", ("forecast",)),
+        # Wide enough intervals cover everything: the best coverage is the level that was promised.
+        Metric("interval_coverage", interval_coverage, None, "interval", ("forecast",)),
         Metric("accuracy", accuracy, "higher", "labels", _CLASSES),
         Metric("f1", f1, "higher", "labels", _CLASSES),
         Metric("roc_auc", roc_auc, "higher", "probabilities", _CLASSES),

@@ -407,8 +407,6 @@ def _classes(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _fit(pipeline: Any, rows: "pd.DataFrame", features: list[str], plan: Plan) -> Any:
-    from sklearn.utils._param_validation import InvalidParameterError
-
     target = rows[plan.target]
     if plan.task == "classification" and target.nunique() < 2:  # noqa: PLR2004 - as in _classes
         raise DataError(
@@ -418,7 +416,10 @@ def _fit(pipeline: Any, rows: "pd.DataFrame", features: list[str], plan: Plan) -
         )
     try:
         return pipeline.fit(rows[features], target.to_numpy())
-    except InvalidParameterError as error:
+    except ValueError as error:
+        # scikit-learn's class for a wrong parameter has no public place to import it from.
+        if type(error).__name__ != "InvalidParameterError":
+            raise
         raise DeclarationError(f"algorithm '{plan.algorithm}'", str(error)) from error
 
 

@@ -103,11 +103,12 @@ def train_and_judge(
     """Train, compare with the baseline and today's champion, and register.
 
     Raises:
-        DeclarationError: the order names something that does not exist or fit.
+        DeclarationError: the order names something that does not exist or fit, or is to be judged
+            by a figure of which neither more nor less is better.
         DataError: the table cannot be learnt from as the order says.
         SettingsError, UnavailableError: MLflow's store cannot be used.
     """
-    better = metric(order.judge, order.task).better
+    better = metric(order.judge, order.task).direction
     result = _forecast(frame, order, tell) if order.forecast else _tabular(frame, order)
     champion = find_champion(name, tracking_uri)
     today = _score_of(champion, frame, order, result, tell) if champion else None

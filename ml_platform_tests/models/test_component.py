@@ -18,7 +18,8 @@ SERIES = """
     SELECT
         's' || s AS shop,
         (DATE '2020-01-03' + (7 * w)::INTEGER)::DATE AS week,
-        if(w < 140, 100 + 10 * s + 0.4 * w + 20 * sin(2 * pi() * w / 52) + 3 * sin(w * 7 + s), NULL) AS sold,
+        100 + 10 * s + 0.4 * w + 20 * sin(2 * pi() * w / 52) + 3 * sin(w * 7 + s) AS usual,
+        if(w < 140, usual, NULL) AS sold,
         if(w < {known}, w % 5, {unknown}) AS weather
     FROM range(4) AS series(s), range(144) AS weeks(w)
 """

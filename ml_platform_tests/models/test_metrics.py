@@ -155,6 +155,13 @@ def test_each_metric_knows_which_way_is_better(better, one, other):
     assert not judge.is_better(one, one)
 
 
+def test_coverage_can_be_told_and_not_judge_as_wide_enough_intervals_cover_all():
+    coverage = metrics.metric("interval_coverage", "forecast")
+    for ask in (lambda: coverage.direction, lambda: coverage.is_better(1.0, 0.8)):
+        with pytest.raises(DeclarationError, match="allowed: wape, mae, rmse, mase"):
+            ask()
+
+
 def test_an_unknown_metric_gets_the_likeliest_spelling():
     with pytest.raises(DeclarationError, match=r"wape \(did you mean this\?\)"):
         metrics.metric("wap")

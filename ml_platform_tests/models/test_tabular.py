@@ -254,6 +254,13 @@ def test_a_plan_that_cannot_be_is_refused(plan, said, table):
         train(table, plan)
 
 
+def test_what_an_algorithm_says_of_the_data_is_not_taken_for_a_wrong_parameter(table):
+    plan = Plan("regression", "value", FEATURES, "sklearn.linear_model.PoissonRegressor")
+    with pytest.raises(ValueError, match="out of the valid range") as refused:
+        train(table, plan)
+    assert not isinstance(refused.value, DeclarationError)
+
+
 WRONG_TABLES = [
     (Plan("regression", "price", FEATURES), {}, "no column 'price'"),
     (Plan("regression", "value", ("z",)), {}, "no column 'z'"),
