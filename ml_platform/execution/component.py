@@ -26,6 +26,9 @@ from ml_platform.storage.engine import TableName
 from ml_platform.storage.resource import PREVIEW_ROWS, metadata_of
 from ml_platform.storage.tables import TableStore, Write, WriteMode, Written
 
+MOST_KINDS = 3
+"""Dagster shows no more on an asset. The layer is the first: the graph shows a key's name alone."""
+
 _Component = TypeVar("_Component", bound=dg.Model)
 
 
@@ -238,7 +241,7 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             description=self.description,
             owners=self.owners,
             tags=self.tags,
-            kinds={*kinds, *self.kinds},
+            kinds={*[self.table_key.layer, *self.kinds, *kinds][:MOST_KINDS]},
             group_name=project,
             partitions_def=definition,
             freshness_policy=self.freshness.policy() if self.freshness else None,

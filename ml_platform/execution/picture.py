@@ -38,7 +38,7 @@ class Chart:
     unit: str = ""
 
 
-def png(chart: Chart, frame: "pd.DataFrame", size: tuple[float, float] = (8.0, 3.2)) -> bytes:
+def png(chart: Chart, frame: "pd.DataFrame", size: tuple[float, float] = (8.0, 3.6)) -> bytes:
     """The chart as a PNG, `size` in inches at 120 points each.
 
     Raises:
@@ -93,19 +93,21 @@ def _bars(axes: "Axes", chart: Chart, frame: "pd.DataFrame") -> None:
     for number, (name, colour) in enumerate(zip(chart.y, COLOURS, strict=False)):
         places = [place - 0.4 + width * (number + 0.5) for place in range(len(labels))]
         axes.bar(places, frame[name].astype(float), width=width, color=colour, label=name)
-    every = max(1, len(labels) // 24)
+    every = max(1, len(labels) // 16)
     axes.set_xticks(range(0, len(labels), every), labels[::every])
+    axes.set_xlim(-0.6, len(labels) - 0.4)
+    axes.set_xlabel(chart.x, fontsize=11, color=INK)
 
 
 def _dress(axes: "Axes", chart: Chart) -> None:
-    axes.set_title(chart.title, loc="left", fontsize=10, color=INK)
-    axes.set_ylabel(chart.unit, fontsize=8, color=INK)
-    axes.tick_params(labelsize=8, colors=INK)
+    axes.set_title(chart.title, loc="left", fontsize=12, color=INK)
+    axes.set_ylabel(chart.unit, fontsize=11, color=INK)
+    axes.tick_params(labelsize=11, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     axes.yaxis.set_major_formatter(lambda value, _: _short(value))
     if len(chart.y) > 1:
-        axes.legend(fontsize=8, frameon=False, loc="best")
+        axes.legend(fontsize=11, frameon=False, loc="best")
 
 
 def _short(value: float) -> str:

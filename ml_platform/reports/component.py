@@ -33,10 +33,10 @@ class ChartField(Declared):
             raise ValueError("a band has two columns, lower and upper")
         return value
 
-    def chart(self, title: str) -> Chart:
-        """The chart under a title."""
+    def chart(self) -> Chart:
+        """The chart; the section's heading is its title."""
         band = (self.band[0], self.band[1]) if self.band else None
-        return Chart(self.kind, self.x, tuple(self.y), band, title, self.unit)
+        return Chart(self.kind, self.x, tuple(self.y), band, unit=self.unit)
 
 
 class SectionField(Declared):
@@ -128,7 +128,7 @@ def _rows(connection: Any, field: SectionField, sql: str, path: Path | None) -> 
 def _filled(field: SectionField, frame: Any) -> Section:
     if frame is None:
         return Section(field.heading, field.text)
-    picture = png(field.chart.chart(field.heading), frame) if field.chart else None
+    picture = png(field.chart.chart(), frame) if field.chart else None
     count = field.rows if field.rows is not None else (0 if field.chart else 20)
     rows = frame.head(count).astype(object).where(frame.head(count).notna(), None)
     return Section(

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ml_platform.storage.shown import shown
+
 
 @dataclass(frozen=True)
 class Section:
@@ -36,30 +38,11 @@ def html(title: str, sections: Sequence[Section], origin: Origin) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters["cell"] = cell
+    environment.filters["shown"] = shown
     environment.filters["is_number"] = lambda value: isinstance(value, int | float)
     environment.filters["data_uri"] = _data_uri
     page = environment.get_template("page.html")
     return page.render(title=title, sections=sections, origin=origin)
-
-
-def cell(value: object) -> str:
-    """A value as a reader wants it: 1,234.57 and 2010-02-05.
-
-    >>> cell(1234.567), cell(0.0389), cell(None), cell(True)
-    ('1,234.57', '0.0389', '', 'True')
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="minutes").removesuffix(" 00:00")
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
-    return str(value)
 
 
 def _data_uri(picture: bytes) -> str:

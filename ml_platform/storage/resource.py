@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from ml_platform.kernel.settings import Settings
+from ml_platform.storage.shown import shown
 from ml_platform.storage.tables import TableStore, Written
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def markdown_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _cell(value: object) -> str:
-    text = f"{value:,.4g}" if isinstance(value, float) else str("" if value is None else value)
-    text = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("`", "\\`")
+    text = (
+        " ".join(shown(value).split()).replace("\\", "\\\\").replace("|", "\\|").replace("`", "\\`")
+    )
     return text if len(text) <= _PREVIEW_WIDTH else text[: _PREVIEW_WIDTH - 1] + "…"
