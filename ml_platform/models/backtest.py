@@ -12,12 +12,8 @@ import numpy as np
 
 from ml_platform.kernel.errors import DataError, DeclarationError
 from ml_platform.models import metrics
-from ml_platform.models.forecast import (
-    Calendar,
-    Columns,
-    SeasonalNaive,
-    clean_panel,
-)
+from ml_platform.models.forecast import SeasonalNaive
+from ml_platform.models.panel import Calendar, Columns, clean_panel
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,29 +16,12 @@ from sklearn.base import BaseEstimator  # noqa: TID253 - a base class is needed 
 
 from ml_platform.kernel.errors import DataError, DeclarationError
 from ml_platform.models.panel import Calendar, Columns, Grid, clean_panel, read_grid
-from ml_platform.models.ridge import Climate, Design, Effects, Scale, Sums, Tuning
+from ml_platform.models.ridge import Design, Effects, Scale, Sums, Tuning
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ml_platform.models.panel import Floats, Ints
-
-# `backtest` takes the panel's words from here, and models that were registered when their parts lay
-# in this module look for them here: without `Climate` an older champion cannot be loaded.
-__all__ = [
-    "Calendar",
-    "Climate",
-    "Columns",
-    "Design",
-    "Effects",
-    "GlobalForecaster",
-    "PanelForecaster",
-    "Scale",
-    "SeasonalNaive",
-    "Tuning",
-    "clean_panel",
-    "conformal_quantile",
-]
 
 
 # --- What the forecasters share -------------------------------------------------------------------

@@ -108,6 +108,8 @@ def train_and_judge(
         DataError: the table cannot be learnt from as the order says.
         SettingsError, UnavailableError: MLflow's store cannot be used.
     """
+    for figure in order.told():
+        metric(figure, order.task)
     better = metric(order.judge, order.task).direction
     result = _forecast(frame, order, tell) if order.forecast else _tabular(frame, order)
     champion = find_champion(name, tracking_uri)

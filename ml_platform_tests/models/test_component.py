@@ -130,6 +130,13 @@ def test_what_is_misspelt_in_a_model_is_told_with_what_is_allowed(workshop, fiel
     assert said in outcome.failures[0].message
 
 
+def test_a_figure_that_a_forecast_does_not_have_is_refused(workshop):
+    forecaster(workshop)
+    file = workshop.shop / "model" / "defs.yaml"
+    file.write_text(file.read_text() + "  metrics: [wapee]\n")
+    assert "wape (did you mean this?)" in workshop.run().failures[0].message
+
+
 def test_a_forecast_without_its_columns_is_a_broken_declaration(workshop):
     workshop.declare("Model", "m", key="models/m", table="features/t", task="forecast", target="y")
     (broken,) = workshop.load().broken

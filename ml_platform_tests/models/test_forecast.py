@@ -68,16 +68,6 @@ def test_a_forecaster_is_cloned_and_pickled_whole(kind, made_panel):
 
 
 @BOTH
-def test_a_model_that_was_kept_when_its_parts_lay_in_one_module_is_still_read(kind, made_panel):
-    panel = made_panel(ahead=8)
-    fitted = kind(known=["promo"], observed=["heat"], horizon=8).fit(panel)
-    kept = pickle.dumps(fitted, protocol=0)  # the protocol that names modules in plain text
-    for module in (b"panel", b"ridge"):
-        kept = kept.replace(b"ml_platform.models." + module, b"ml_platform.models.forecast")
-    pd.testing.assert_frame_equal(pickle.loads(kept).predict(panel), fitted.predict(panel))
-
-
-@BOTH
 def test_the_order_of_rows_does_not_matter(kind, made_panel):
     panel = made_panel(ahead=8)
     said = forecast(kind, panel.sample(frac=1, random_state=0))
