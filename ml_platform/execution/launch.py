@@ -101,23 +101,30 @@ def materialise(
 def _told(
     instance: dg.DagsterInstance, run_id: str, tell: Callable[[Happening], None]
 ) -> Iterator[list[Happening]]:
-    """Read the run's events while it goes on and once more when it has ended."""
-    told: list[Happening] = []
-    seen = 0
-    ended = threading.Event()
+    """Read the run's events while it goes on, and all of them once more when it has ended.
 
-    def look() -> None:
-        nonlocal seen
-        events = instance.all_logs(run_id)
-        for event in events[seen:]:
-            for one in _happenings(event):
-                told.append(one)
-                tell(one)
-        seen = len(events)
+    While it goes on only what is new is read. The last reading finds what was recorded out of
+    order: processes that write at once may have their numbers before they have their turns.
+    """
+    told: list[Happening] = []
+    seen: set[int] = set()
+    ended = threading.Event()
+    cursor: str | None = None
+
+    def look(after: str | None) -> str | None:
+        page = instance.get_records_for_run(run_id, after)
+        for record in page.records:
+            if record.storage_id not in seen:
+                seen.add(record.storage_id)
+                for one in _happenings(record.event_log_entry):
+                    told.append(one)
+                    tell(one)
+        return look(page.cursor) if page.has_more else page.cursor
 
     def watch() -> None:
+        nonlocal cursor
         while not ended.wait(_LOOK_EVERY_S):
-            look()
+            cursor = look(cursor)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -126,7 +133,7 @@ def _told(
     finally:
         ended.set()
         watcher.join()
-        look()
+        look(None)
 
 
 def _happenings(entry: dg.EventLogEntry) -> Iterator[Happening]:
