@@ -88,8 +88,9 @@ def test_links_between_the_documents_lead_somewhere():
 
 def test_what_the_documents_tell_to_make_can_be_made():
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    targets |= {f"test-{room}" for room in rooms()} | {"bench-loading"}
+    targets = {f"test-{room}" for room in rooms()}
+    for line in re.findall(r"^([a-z -]+):", makefile, re.MULTILINE):
+        targets |= set(line.split())
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
     told = set()
     for page in pages:
