@@ -77,7 +77,9 @@ def project_of_table(key: str, project: str | None) -> str:
     names = [project] if project else project_names()
     asset = dg.AssetKey.from_user_string(key)
     having = [
-        name for name in names if load_project(name).definitions.resolve_asset_graph().has(asset)
+        name
+        for name in names
+        if load_project(name, common_definitions()).definitions.resolve_asset_graph().has(asset)
     ]
     if len(having) != 1:
         raise NotFoundError(
