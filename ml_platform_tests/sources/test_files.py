@@ -54,7 +54,7 @@ ONE_TWO = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
         ("t.csv", b"a,b\n1,x\n2,y\n"),
         ("t.CSV", b"a,b\n1,x\n2,y\n"),
         ("t.tsv", b"a\tb\n1\tx\n2\ty\n"),
-        ("t.csv.gz", gzip.compress(b"a,b\n1,x\n2,y\n")),
+        ("t.csv.gz", gzip.compress(b"a,b\n1,x\n2,y\n", mtime=0)),
         ("t.json", b'[{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]'),
         ("t.jsonl.bz2", bz2.compress(b'{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}')),
         ("t.parquet", pa.table({"a": [1, 2], "b": ["x", "y"]})),
