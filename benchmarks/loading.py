@@ -90,7 +90,10 @@ def load_python(count: int):
     def asset(number: int):
         @dg.asset(
             key=["features", f"t{number}"],
-            deps=[["raw", f"t{number % 7}"], *([["features", f"t{number - 1}"]] if number else [])],
+            deps=[
+                ["raw", f"t{number % 7}"],
+                *([["features", f"t{number - 1}"]] if number % TO_A_FILE else []),
+            ],
             owners=["team:shop"],
             group_name=PROJECT,
             required_resource_keys={"tables"},

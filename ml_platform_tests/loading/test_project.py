@@ -1,5 +1,7 @@
 """One broken file breaks one thing: all other assets stay, and it says itself what is wrong."""
 
+import gc
+
 import dagster as dg
 import pytest
 
@@ -231,3 +233,122 @@ def test_the_editor_is_led_to_the_line_of_the_declaration(workshop):
     (reference,) = node.metadata["dagster/code_references"].code_references
     assert reference.file_path.endswith("good/defs.yaml")
     assert reference.line_number == 1
+
+
+def test_templates_in_a_declaration_are_filled_in(workshop, monkeypatch):
+    monkeypatch.setenv("SHOP_OWNER", "team:shop")
+    workshop.table("good", owners=["{{ env.SHOP_OWNER }}"])
+    project = workshop.load()
+    assert not project.broken, project.broken[0]
+    node = project.definitions.resolve_asset_graph().get(dg.AssetKey(["features", "good"]))
+    assert node.owners == ["team:shop"]
+
+
+def test_a_declaration_may_name_template_variables_of_its_own(workshop):
+    workshop.write(
+        "good/names.py",
+        """
+        import dagster as dg
+
+        @dg.template_var
+        def domain():
+            return "retail"
+        """,
+    )
+    workshop.write("good/good.sql", "SELECT 1 AS n")
+    workshop.write(
+        "good/defs.yaml",
+        """
+        type: ml_platform.components.FeatureTable
+        template_vars_module: .names
+        attributes: {key: features/good, sql: good.sql, tags: {domain: "{{ domain }}"}}
+        """,
+    )
+    project = workshop.load()
+    assert not project.broken, project.broken[0]
+    node = project.definitions.resolve_asset_graph().get(dg.AssetKey(["features", "good"]))
+    assert node.tags["domain"] == "retail"
+
+
+def test_a_documents_own_post_processing_holds_for_it_alone(workshop):
+    workshop.table("other")
+    workshop.write("good/good.sql", "SELECT 1 AS n")
+    workshop.write(
+        "good/defs.yaml",
+        """
+        type: ml_platform.components.FeatureTable
+        attributes: {key: features/good, sql: good.sql}
+        post_processing:
+          assets: [{target: "*", attributes: {tags: {domain: retail}}}]
+        """,
+    )
+    graph = workshop.load().definitions.resolve_asset_graph()
+    tags = {key.path[-1]: graph.get(key).tags.get("domain") for key in graph.executable_asset_keys}
+    assert tags == {"good": "retail", "other": None}
+
+
+def test_checks_lead_the_editor_to_their_declaration_too(workshop):
+    workshop.table("good")
+    workshop.write(
+        "checks/defs.yaml",
+        """
+        type: ml_platform.components.Checks
+        attributes: {table: features/good, pandera: {min_rows: 1}}
+        """,
+    )
+    project = workshop.load()
+    assert not project.broken, project.broken[0]
+    (check,) = project.definitions.resolve_asset_graph().asset_check_keys
+    spec = project.definitions.resolve_asset_graph().get_check_spec(check)
+    (reference,) = spec.metadata["dagster/code_references"].code_references
+    assert reference.file_path.endswith("checks/defs.yaml")
+
+
+def test_a_component_of_the_projects_own_is_linked_to_its_declaration(workshop):
+    workshop.write(
+        "own/kind.py",
+        """
+        import dagster as dg
+
+        class Own(dg.Component, dg.Model, dg.Resolvable):
+            name: str
+
+            def build_defs(self, context):
+                return dg.Definitions(assets=[dg.AssetSpec(["raw", self.name])])
+        """,
+    )
+    workshop.write(
+        "own/one/defs.yaml",
+        f"""
+        type: {workshop.package}.shop.own.kind.Own
+        attributes: {{name: elsewhere}}
+        """,
+    )
+    project = workshop.load()
+    assert not project.broken, project.broken[0]
+    node = project.definitions.resolve_asset_graph().get(dg.AssetKey(["raw", "elsewhere"]))
+    (reference,) = node.metadata["dagster/code_references"].code_references
+    assert reference.file_path.endswith("own/one/defs.yaml")
+
+
+def test_an_unreadable_query_breaks_its_own_table_alone(workshop):
+    workshop.table("good")
+    workshop.table("bad")
+    (workshop.shop / "bad" / "bad.sql").write_bytes(b"SELECT '\xff\xfe' AS n")
+    project = workshop.load()
+    assert keys(project) == {"features/good", "features/bad"}
+    (broken,) = project.broken
+    assert broken.name == ("features", "bad")
+
+
+def test_loading_leaves_the_collection_of_garbage_as_it_was(workshop):
+    workshop.table("good")
+    assert gc.isenabled()
+    workshop.load()
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        workshop.load()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -11,14 +11,18 @@ import pytest
 
 ROOM = Path(__file__).parents[2] / "ml_platform" / "operations"
 
+EVENT_LOG = "dagster._core.storage.event_log.sqlite.sqlite_event_log:SqliteEventLogStorage"
 USED = {
     "dagster._core.instance:InstanceRef.config_defaults": "history lies in var/dagster",
     "dagster._core.storage.sqlite_storage:DagsterSqliteStorage": "many open a new instance",
+    EVENT_LOG: "a step is quick",
+    "dagster._core.storage.sqlite:SQLITE_BUSY_TIMEOUT_SECONDS": "writers wait for each other",
     "dagster._serdes:ConfigurableClassData": "dagster.yaml's defaults are replaced",
     "dagster._core.launcher:CheckRunHealthResult": "run monitoring is answered",
     "dagster._core.launcher:WorkerStatus": "run monitoring is answered",
 }
 OVERRIDDEN = {
+    f"{EVENT_LOG}._connect": "a step is quick",
     "dagster:DagsterInstance.handle_new_event": "runs are marked, remains are ended",
     "dagster:DefaultRunLauncher.register_instance": "an instance without marks is refused",
     "dagster:DefaultRunLauncher.supports_check_run_worker_health": "run monitoring asks at all",
