@@ -19,7 +19,7 @@ export ML_PLATFORM_HOME ?= $(CURDIR)/var
 DATA ?=
 ARGS ?=
 
-.PHONY: help install demo dev test check docs lock clean $(ROOMS:%=test-%) bench bench-loading bench-storage bench-steps
+.PHONY: help install demo dev test check docs lock clean $(ROOMS:%=test-%) bench bench-loading bench-storage bench-steps bench-preparation
 
 help: ## What can be made
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,9 +60,9 @@ check: $(STAMP) ## Format, lint, types, import contracts, declarations, docs
 	$(BIN)/ml-platform check
 	$(BIN)/pytest -q ml_platform_tests/test_house_rules.py
 
-bench: bench-loading bench-storage bench-steps ## All benchmarks, one after the other
+bench: bench-loading bench-storage bench-steps bench-preparation ## All benchmarks, one after the other
 
-bench-loading bench-storage bench-steps: bench-%: $(STAMP)
+bench-loading bench-storage bench-steps bench-preparation: bench-%: $(STAMP)
 	$(BIN)/python benchmarks/$*.py $(ARGS)
 
 lock: ## Pin what pyproject.toml asks for, with hashes and without addresses (needs uv)

@@ -1,0 +1,73 @@
+"""Automatic preparation beside py-AutoClean, skrub and scikit-learn: CPU seconds and errors.
+
+**Time**: the missing stage of each on one table, and the whole automatic pipeline beside skrub's.
+**Errors**: what each method puts in cells that were known and hidden, on genuine rows and on a
+made-up table of another structure, so that nothing rests on one table.
+
+The tables are the real deliveries in the folder that ML_PLATFORM_DATA_DIR names; one of your own by
+`--data FILE`; else made-up deliveries of the same shape. All run on `--threads` threads, peers too.
+AutoClean takes minutes: its results are kept, and told with their time, unless `--again`.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import bench
+import preparation_error
+import preparation_peer
+import preparation_time
+from preparation_run import Run
+from preparation_tables import tables
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="a table of yours, .parquet or .csv")
+    parser.add_argument("--peer-rows", type=int, help="compare times on so many rows only")
+    parser.add_argument("--again", action="store_true", help="do not use AutoClean's kept results")
+    parser.add_argument("--runs", type=int, default=3, help="of each timing, default 3")
+    parser.add_argument("--seeds", type=int, default=3, help="masks of each protocol, default 3")
+    parser.add_argument("--threads", type=int, default=1, help="for everybody, default 1")
+    return parser.parse_args()
+
+
+def stack_of() -> dict[str, str]:
+    """Our libraries, and AutoClean's in its own environment."""
+    own = bench.versions("pandas", "scikit-learn", "lightgbm", "skrub", "numpy")
+    peer = preparation_peer.peer_versions()
+    return own | {f"{name} (AutoClean's)": version for name, version in peer.items()}
+
+
+def main() -> int:
+    asked = options()
+    timed, scored = tables(asked.data)
+    stack = stack_of()
+    with tempfile.TemporaryDirectory(prefix="ml-platform-bench-") as folder:
+        on = Run(Path(folder), asked.threads, asked.again)
+        scores = [preparation_error.take(on, table, asked.seeds) for table in scored]
+        times = preparation_time.take(on, timed, asked.runs, asked.peer_rows)
+    codes = [preparation_error.report(one, stack) for one in scores]
+    codes.append(preparation_time.report(times, stack))
+    keep(scores, times, stack)
+    return max(codes)
+
+
+def keep(
+    scores: list[preparation_error.Scores], times: preparation_time.Times, stack: dict[str, str]
+) -> None:
+    """Every figure of the run in one file, beside the tables."""
+    peer = replace(times.peer, frame=None)
+    found = {
+        "versions": stack,
+        "time": {**asdict(replace(times, peer=peer)), "peer": asdict(peer)},
+        "error": {one.table.name: preparation_error.record(one) for one in scores},
+    }
+    (bench.FIGURES / "preparation.json").write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""What the two parts of the preparation benchmark share: the names of methods, and how they run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bench
+import pandas as pd
+import preparation_fill
+import preparation_peer
+from preparation_tables import Parts
+
+CLOSED, BOOSTED, AUTO = OURS = ("ours, closed form", "ours, boosted", "ours, auto")
+WHOLE, SKRUB = "ours, everything", "skrub Cleaner + TableVectorizer"
+SIMPLE = "median, most frequent"
+PEERS = (SIMPLE, "mean, most frequent", "IterativeImputer(BayesianRidge)", "KNNImputer(5)")
+AUTOCLEAN = "AutoClean"
+
+
+class AtLeast(bench.Promise):
+    """A figure that has to stay at or over its limit."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is so."""
+        return self.value >= self.limit
+
+    def __str__(self) -> str:
+        return super().__str__().replace("at most", "at least")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What holds for a whole run: a folder for its files, threads, whether AutoClean runs anew."""
+
+    folder: Path
+    threads: int
+    again: bool
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The threads, as the libraries of every method read them."""
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        return dict.fromkeys(names, str(self.threads))
+
+    def write(self, name: str, frame: pd.DataFrame) -> Path:
+        """A table as a file that a method in another process reads."""
+        path = self.folder / f"{name}.parquet"
+        frame.to_parquet(path, index=False)
+        return path
+
+    def fill(self, method: str, parts: Parts, pairs: list[tuple[Path, Path | None]]):
+        """A method on files, each with the file for its result or None, in a fresh process."""
+        return preparation_fill.in_fresh_process(method, parts, pairs, self.environ)
+
+    def autoclean(self, frame: pd.DataFrame) -> preparation_peer.Cleaned:
+        """AutoClean's missing stage on a table, now or as kept from before."""
+        return preparation_peer.clean(frame, self.environ, again=self.again)
