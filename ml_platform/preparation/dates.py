@@ -4,11 +4,13 @@ A column of dates has one way of writing them, learnt by `learn_format`. What a 
 decided by one pattern; where all texts are as wide as the one it was learnt from, arrays of
 characters say the same without a pattern, because a pattern for each of 200,000 cells takes
 half a second.
+
+The parts of a moment are arithmetic on numpy's datetime64, so that one row costs microseconds.
 """
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -17,10 +19,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_platform.preparation.columns import Mask
+from ml_platform.kernel.errors import DataError, DeclarationError, closest
+from ml_platform.preparation.columns import Column, Columns, Mask
+from ml_platform.preparation.encoding import free_names
 
 Order: TypeAlias = Literal["ymd", "dmy", "mdy"]
+Depth: TypeAlias = Literal["auto", "Y", "M", "D", "h", "m", "s"]
 Integers: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -273,3 +279,172 @@ def _usual(texts: Sequence[str], reads: Sequence[bool]) -> str:
     good = [text for text, read in zip(texts, reads, strict=True) if read]
     width, _times = Counter(map(len, good)).most_common(1)[0]
     return next(text for text in good if len(text) == width)
+
+
+# --- Parts
+
+DEPTHS: tuple[Depth, ...] = ("auto", "Y", "M", "D", "h", "m", "s")
+_LEVELS: dict[str, tuple[str, ...]] = {
+    "Y": ("year",), "M": ("month",), "D": ("day", "weekday"), "h": ("hour",), "m": ("minute",),
+    "s": ("second",),
+}  # fmt: skip
+_CYCLES = {
+    "month": (1, 12), "day": (1, 31), "weekday": (0, 7), "hour": (0, 24), "minute": (0, 60),
+    "second": (0, 60),
+}  # fmt: skip
+_FIRST_YEAR, _LAST_YEAR, _YEARS_AHEAD = 1900, 2100, 10
+
+
+@dataclass(frozen=True, slots=True)
+class DateParts:
+    """Which parts of a date column become columns.
+
+    Args:
+        name: the date column.
+        parts: by new column, the part; "month_sin" and "month_cos" go round the year.
+        holidays: days since 1970 that are holidays, in order.
+        holiday_years: the first and the last year of which they are known.
+    """
+
+    name: str
+    parts: dict[str, str]
+    holidays: Integers
+    holiday_years: tuple[int, int] = (0, 0)
+
+    def apply(self, column: Column) -> Columns:
+        """The new columns, for one row or many; missing where the date is."""
+        gaps = column.missing()
+        made: dict[str, Floats] = {}
+        for part in self.parts.values():
+            base = part.removesuffix("_sin").removesuffix("_cos")
+            if base not in made:
+                made[base] = self._part(base, column.values)
+                made[base][gaps] = np.nan
+        return {
+            output: Column("flag" if part == "is_holiday" else "number", _turned(part, made))
+            for output, part in self.parts.items()
+        }
+
+    def _part(self, part: str, moments: NDArray[Any]) -> Floats:
+        return self._is_holiday(moments) if part == "is_holiday" else _part_of(part, moments)
+
+    def _is_holiday(self, moments: NDArray[Any]) -> Floats:
+        """1 on a holiday, 0 on other days, missing in years whose holidays are not known."""
+        days = moments.astype("datetime64[D]").astype(np.int64)
+        places = np.searchsorted(self.holidays, days).clip(max=max(len(self.holidays) - 1, 0))
+        found = self.holidays[places] == days if len(self.holidays) else np.zeros(len(days))
+        years = _part_of("year", moments)
+        first, last = self.holiday_years
+        return np.where((years >= first) & (years <= last), found, np.nan)
+
+
+def _turned(part: str, made: Mapping[str, Floats]) -> Floats:
+    """A part as it is, or as a place on its circle."""
+    base, _, function = part.rpartition("_")
+    if function not in ("sin", "cos"):
+        return made[part]
+    start, period = _CYCLES[base]
+    angle = 2 * np.pi * (made[base] - start) / period
+    return np.sin(angle) if function == "sin" else np.cos(angle)
+
+
+def _part_of(part: str, moments: NDArray[Any]) -> Floats:
+    """One part of each moment; months and days count from 1, the week from Monday, 0."""
+    days = moments.astype("datetime64[D]")
+    months = moments.astype("datetime64[M]")
+    if part == "year":
+        values = moments.astype("datetime64[Y]").astype(np.int64) + 1970
+    elif part == "month":
+        values = months.astype(np.int64) % 12 + 1
+    elif part == "day":
+        values = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
+    elif part == "weekday":
+        values = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
+    else:
+        size, most = {"hour": (3600, 24), "minute": (60, 60), "second": (1, 60)}[part]
+        values = moments.astype("datetime64[s]").astype(np.int64) // size % most
+    return np.where(np.isnat(moments), np.nan, values)
+
+
+def learn_parts(
+    name: str,
+    column: Column,
+    down_to: Depth = "auto",
+    *,
+    cyclical: bool = False,
+    holidays: str | None = None,
+    taken: Collection[str] = (),
+) -> DateParts:
+    """Chooses the parts of a date column.
+
+    Args:
+        name: its name; the new columns are called `<name>_year`, `<name>_month` and so on.
+        column: its rows.
+        down_to: the finest part: "Y", "M", "D" (with the weekday), "h", "m" or "s"; "auto" takes
+            all parts that are not the same everywhere.
+        cyclical: whether a part that comes round again becomes its sine and cosine instead, so that
+            December is as near to January as to November.
+        holidays: the code of a country ("KR", "US"), to add `<name>_is_holiday`; its holidays are
+            learnt from the year before the first date to ten years after the last.
+        taken: names that the table has already; a new column with such a name gets a number.
+
+    Raises:
+        DataError: the column holds no dates.
+        DeclarationError: there is no such depth, or no holidays are known of that country.
+    """
+    if column.kind != "moment":
+        raise DataError(
+            f"column {name}", f"it is a {column.kind} column", allowed="a column of dates",
+            fix="leave it out of the date parts, or write its dates in one way",
+        )  # fmt: skip
+    parts = [turn for part in _chosen(name, column, down_to) for turn in _turns(part, cyclical)]
+    days, years = _holidays(name, column, holidays)
+    if holidays is not None:
+        parts.append("is_holiday")
+    names = free_names([f"{name}_{part}" for part in parts], taken)
+    return DateParts(name, dict(zip(names, parts, strict=True)), days, years)
+
+
+def _chosen(name: str, column: Column, down_to: Depth) -> list[str]:
+    if down_to not in DEPTHS:
+        raise DeclarationError(
+            f"column {name}", f"no part of a date is called {down_to!r}",
+            allowed=closest(str(down_to), list(DEPTHS)),
+        )  # fmt: skip
+    if down_to != "auto":
+        depths = list(_LEVELS)[: DEPTHS.index(down_to)]
+        return [part for depth in depths for part in _LEVELS[depth]]
+    known = column.take(~column.missing()).values
+    parts = [part for parts in _LEVELS.values() for part in parts]
+    return [part for part in parts if len(known) and np.ptp(_part_of(part, known)) > 0]
+
+
+def _turns(part: str, cyclical: bool) -> tuple[str, ...]:  # noqa: FBT001 - of one caller
+    return (f"{part}_sin", f"{part}_cos") if cyclical and part in _CYCLES else (part,)
+
+
+def _holidays(name: str, column: Column, country: str | None) -> tuple[Integers, tuple[int, int]]:
+    """The days since 1970 on which a country has a holiday, and the years that were looked up."""
+    if country is None:
+        return np.zeros(0, np.int64), (0, 0)
+    from holidays import country_holidays, list_supported_countries
+
+    known = column.take(~column.missing()).values
+    years = _part_of("year", known) if len(known) else np.array([1970.0])
+    first = int(max(years.min() - 1, _FIRST_YEAR))
+    last = int(min(years.max() + _YEARS_AHEAD, _LAST_YEAR))
+    try:
+        days = sorted(country_holidays(country.upper(), years=range(first, last + 1)))
+    except NotImplementedError:
+        raise DeclarationError(
+            f"column {name}", f"no holidays are known of the country {country!r}",
+            allowed=closest(country, list(list_supported_countries())),
+        ) from None  # fmt: skip
+    return np.array(days, "datetime64[D]").astype(np.int64), (first, last)
+
+
+def durations(start: Column, end: Column) -> Column:
+    """Seconds from one date column to another, missing where either date is."""
+    gaps = start.missing() | end.missing()
+    seconds = (end.values - start.values) / np.timedelta64(1, "s")
+    return Column("number", np.where(gaps, np.nan, seconds))
