@@ -13,7 +13,16 @@ from ml_platform.execution.component import AssetComponent, Made, Step, project_
 from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.errors import DeclarationError, Where
 from ml_platform.kernel.names import TableKey
-from ml_platform.storage.engine import TableName, attach, connect, planned, tables_named_in
+from ml_platform.storage.engine import (
+    TableName,
+    attach,
+    columns_of,
+    connect,
+    planned,
+    tables_named_in,
+)
+from ml_platform.storage.lineage import column_lineage
+from ml_platform.storage.resource import lineage_metadata
 from ml_platform.storage.tables import Write
 
 
@@ -89,8 +98,10 @@ def run_query(step: Step, sql: str, path: Path, reads: list[TableName], how: Wri
     with connect(step.store.memory_limit) as connection:
         attach(connection, step.store, reads, step.project)
         rows = planned(connection, sql, path, _parameters(step, sql))
+        sources = column_lineage(sql, columns_of(connection, reads), rows.columns)
         written = step.store.write(step.project, step.key, rows, partition=step.partition, how=how)
-    return Made(written, {"query": dg.MetadataValue.md(f"```sql\n{sql}\n```")})
+    query = dg.MetadataValue.md(f"```sql\n{sql}\n```")
+    return Made(written, {"query": query, **lineage_metadata(sources)})
 
 
 def _parameters(step: Step, sql: str) -> dict[str, str | datetime]:

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,14 +124,28 @@ def _tables_in(sql: str, where: Where | None) -> tuple[list[dict[str, Any]], set
         return node
 
     # Looked at while it is read: a walk through the whole tree afterwards takes longer than that.
-    tree = json.loads(_parsed.get(sql) or _serialised([sql])[0], object_hook=look)
+    syntax_tree(sql, where, look)
+    return tables, common
+
+
+def syntax_tree(
+    sql: str,
+    where: Where | None = None,
+    look: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """DuckDB's own syntax tree of a query; `look` sees each of its nodes, the inner ones first.
+
+    Raises:
+        DeclarationError: the text is not one SELECT.
+    """
+    tree: dict[str, Any] = json.loads(_parsed.get(sql) or _serialised([sql])[0], object_hook=look)
     if tree["error"]:
         raise _syntax_error(sql, tree, where)
     if len(tree["statements"]) != 1:
         raise DeclarationError(
             "SQL", f"{len(tree['statements'])} statements", allowed="one SELECT", where=where
         )
-    return tables, common
+    return tree
 
 
 @functools.cache
@@ -279,15 +293,27 @@ def attach(
         connection.register_filesystem(store.files.filesystem)
     schemas = set()
     for name in names:
-        owner = name.project or project
-        scope = quote(owner) if name.project else quote("memory")
+        scope, schema, view = _place_of(name)
         if name.project and scope not in schemas:
             connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {scope}")
             schemas.add(scope)
-        schema = f"{scope}.{quote(name.key.layer)}"
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        scan = scan_of(store.urls(owner, name.key))
-        connection.execute(f"CREATE VIEW {schema}.{quote(name.key.name)} AS SELECT * FROM {scan}")
+        scan = scan_of(store.urls(name.project or project, name.key))
+        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {scan}")
+
+
+def columns_of(
+    connection: "DuckDBPyConnection", names: Iterable[TableName]
+) -> dict[TableName, list[str]]:
+    """The columns of tables that `attach` gave the connection."""
+    return {name: connection.sql(f"FROM {_place_of(name)[2]}").columns for name in names}
+
+
+def _place_of(name: TableName) -> tuple[str, str, str]:
+    """The database, schema and view that stand for a table, as SQL takes them."""
+    scope = quote(name.project or "memory")
+    schema = f"{scope}.{quote(name.key.layer)}"
+    return scope, schema, f"{schema}.{quote(name.key.name)}"
 
 
 def scan_of(urls: list[str]) -> str:
@@ -309,16 +335,20 @@ def planned(
     """
     import duckdb
 
-    try:
-        # EXPLAIN tells the line of a mistake, which making a relation does not.
-        connection.execute(f"{_EXPLAIN}{sql}", parameters or None)
-        return connection.sql(sql, params=parameters or None)
-    except (
+    mistakes = (
         duckdb.BinderException,
         duckdb.CatalogException,
         duckdb.ParserException,
         duckdb.InvalidInputException,  # a parameter without a value
-    ) as error:
+    )
+    try:
+        try:
+            return connection.sql(sql, params=parameters or None)
+        except mistakes:
+            # EXPLAIN tells the line of a mistake, which making a relation does not.
+            connection.execute(f"{_EXPLAIN}{sql}", parameters or None)
+            raise
+    except mistakes as error:
         first, _, rest = str(error).partition("\n")
         fix = rest.partition("\n\n")[0].strip()
         raise DeclarationError(subject, first, fix=fix, where=_where_in(rest, file)) from error

@@ -1,10 +1,12 @@
 """The tables as a Dagster resource, and what a write shows of itself in the UI."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ml_platform.kernel.settings import Settings
+from ml_platform.storage.lineage import Source
 from ml_platform.storage.shown import shown
 from ml_platform.storage.tables import TableStore, Written
 
@@ -41,6 +43,15 @@ def metadata_of(written: Written, preview: "pa.Table | None" = None) -> dict[str
     if preview is not None:
         metadata["preview"] = dg.MetadataValue.md(markdown_table(preview.to_pylist()))
     return metadata
+
+
+def lineage_metadata(sources: Mapping[str, Sequence[Source]]) -> dict[str, Any]:
+    """Column lineage as the UI shows it; nothing where none is known."""
+    deps = {
+        column: [dg.TableColumnDep(dg.AssetKey(table.key.parts), name) for table, name in found]
+        for column, found in sources.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)} if deps else {}
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:

@@ -38,6 +38,43 @@ def test_a_table_shows_its_rows_columns_query_cost_and_first_rows(workshop):
     assert shown["peak_memory_bytes"] > 1_000_000
 
 
+SOURCES = {"total": ["raw/sales.n", "raw/sales.price"], "n": ["raw/sales.n"]}
+
+
+def sources_shown(metadata):
+    deps = metadata["dagster/column_lineage"].deps_by_column
+    return {
+        column: [f"{one.asset_key.to_user_string()}.{one.column_name}" for one in found]
+        for column, found in deps.items()
+    }
+
+
+def test_a_table_shows_of_which_columns_each_of_its_own_is_made(workshop):
+    workshop.store.write("shop", RAW, pa.table({"n": [1], "price": [2]}))
+    workshop.table("a", "SELECT n * price AS total, * EXCLUDE (price) FROM raw.sales")
+    workshop.run()
+    assert sources_shown(workshop.metadata("features/a")) == SOURCES
+
+
+def test_each_partition_shows_of_which_columns_it_is_made(workshop):
+    workshop.store.write("shop", RAW, pa.table({"n": [1], "price": [2]}))
+    workshop.table(
+        "a",
+        "SELECT n * price AS total, n FROM raw.sales WHERE $partition > ''",
+        partitions={"keys": ["eu", "us"]},
+    )
+    assert workshop.run(partitions=["eu", "us"]).success
+    assert sources_shown(workshop.metadata("features/a", "us")) == SOURCES
+
+
+def test_a_query_that_cannot_be_traced_makes_its_table_all_the_same(workshop):
+    workshop.store.write("shop", RAW, pa.table({"n": [1]}))
+    workshop.table("a", "UNPIVOT raw.sales ON n INTO NAME name VALUE value")
+    assert workshop.run().success
+    assert workshop.rows("features/a") == [{"name": "n", "value": 1}]
+    assert "dagster/column_lineage" not in workshop.metadata("features/a")
+
+
 def test_partitions_get_their_time_and_name_and_tell_their_rows(workshop):
     days = [f"2024-01-0{day}" for day in (1, 2, 3)]
     workshop.store.write("shop", RAW, pa.table({"day": [*days, days[0]]}))
