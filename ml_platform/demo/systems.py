@@ -250,13 +250,20 @@ def _page_of(query: dict[str, list[str]]) -> int:
     return int(given)
 
 
-def _hold_back_ending() -> None:
+@contextmanager
+def _ending_held_back() -> Iterator[None]:
     """Keep the signals that end this process for `sigwait`, in this thread and those to come."""
-    for number in _ENDING:
-        # A shell that starts this in the background has SIGINT ignored, which is inherited, and
-        # POSIX leaves open whether an ignored signal is kept for sigwait.
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    # A shell that starts this in the background has SIGINT ignored, which is inherited, and POSIX
+    # leaves open whether an ignored signal is kept for sigwait.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in _ENDING}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        # What the caller starts afterwards would inherit the mask, and could not be ended.
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -265,10 +272,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="where to listen; 0 takes a free one")
     parser.add_argument("--data", help="a CSV of sales and conditions; without it, made-up ones")
     options = parser.parse_args(arguments)
-    _hold_back_ending()
     try:
         frame = read_sales(options.data) if options.data else make_sample()
-        with serving(frame, options.port) as url:
+        with _ending_held_back(), serving(frame, options.port) as url:
             print(url, flush=True)  # noqa: T201 - what starts this reads the address here
             signal.sigwait(_ENDING)
     except PlatformError as error:

@@ -270,7 +270,8 @@ def test_what_a_gone_run_left_is_ended_when_another_process_declares_its_end(
 ) -> None:
     run = run_of(instance, sleeper, gone())
     getattr(instance, how)(run)
-    assert sleeper.poll() == -signal.SIGTERM
+    # Killed, where a busy machine did not let it stop within the time it is given.
+    assert sleeper.poll() in {-signal.SIGTERM, -signal.SIGKILL}
     said = f"The run's process is gone; ended what it had started: process {sleeper.pid}."
     assert said in messages(instance, run)
 
