@@ -28,7 +28,7 @@ from preparation_tables import Parts, Table, parts_of
 
 LONGER = 10
 LEAST_ROWS = 190_000
-"""Ratios are promised for a table of this size: AutoClean's cost is nearly quadratic in the rows."""
+"""Ratios are promised for so many: AutoClean's cost is nearly quadratic in the rows."""
 ASKED = {CLOSED: (750, 1200), BOOSTED: (220, 400), AUTO: (150, 300)}
 """Times less CPU than AutoClean: what is promised, and the mark after it."""
 
