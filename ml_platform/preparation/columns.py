@@ -38,12 +38,14 @@ class Column:
     def missing(self) -> Mask:
         """Where there is no value."""
         if self.kind in ("number", "flag"):
-            return np.isnan(self.values)
-        if self.kind == "category":
-            return self.values < 0
-        if self.kind == "moment":
-            return np.isnat(self.values)
-        return np.equal(self.values, None)
+            found: Mask = np.isnan(self.values)
+        elif self.kind == "category":
+            found = self.values < 0
+        elif self.kind == "moment":
+            found = np.isnat(self.values)
+        else:
+            found = np.fromiter((text is None for text in self.values), bool, len(self.values))
+        return found
 
     def with_values(self, values: NDArray[Any]) -> "Column":
         """The same column with other values."""

@@ -1,0 +1,137 @@
+"""Guess a missing category from the groups that its row belongs to.
+
+A store's market is the market of its other rows; where the store is new, its kind of shop says a
+little. Each key gives evidence for each category, log p(category | group) - log p(category), with
+groups of few rows drawn to the whole, and the evidence of a few keys is added: naive Bayes, with
+its keys chosen one after the other by what they gain on hidden cells.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_platform.preparation.roles import Codes, Numbers, Rows
+
+Scores = NDArray[np.float64]
+
+_BELIEF = 0.5
+_MOST_KEYS = 4
+_BANDS = 16
+_LEAST_GAIN = 0.002
+_MOST_CELLS = 8_000_000
+_BAND = "~"
+_BANDED_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What each of some keys says of a category.
+
+    prior: log share of each category. tables: key -> (groups + 1) x categories, the last row for
+    groups without evidence. edges: for a number used as a key, the bounds of its bands.
+    """
+
+    prior: Numbers
+    tables: Mapping[str, Scores]
+    edges: Mapping[str, Numbers]
+
+    def scores(self, rows: Rows) -> Scores:
+        """Rows x categories: the log of how likely each is, but for a constant."""
+        keys = with_bands(rows, self.edges).keys
+        found = np.tile(self.prior, (rows.count, 1))
+        for key, table in self.tables.items():
+            found += said_by(table, keys[key])
+        return found
+
+    def predict(self, rows: Rows) -> Codes:
+        """The likeliest category of each row."""
+        found: Codes = np.argmax(self.scores(rows), axis=1)
+        return found
+
+
+def learn_evidence(
+    target: Codes, rows: Rows, categories: int, keys: Sequence[str], edges: Mapping[str, Numbers]
+) -> Evidence:
+    """Count what is known: `target` is -1 where it is missing or hidden."""
+    known = np.flatnonzero(target >= 0)
+    target = target[known]
+    share = np.bincount(target, minlength=categories)[:categories] + _BELIEF
+    prior = np.log(share / share.sum())
+    tables = {key: _table(target, rows.keys[key][known], prior) for key in keys}
+    return Evidence(prior, tables, {key: edges[key] for key in keys if key in edges})
+
+
+def _table(target: Codes, codes: Codes, prior: Numbers) -> Scores:
+    seen = codes >= 0
+    groups, categories = int(codes.max(initial=-1)) + 1, len(prior)
+    flat = codes[seen] * categories + target[seen]
+    count = np.bincount(flat, minlength=groups * categories).reshape(groups, categories)
+    share = (count + _BELIEF * np.exp(prior)) / (count.sum(axis=1, keepdims=True) + _BELIEF)
+    return np.vstack([np.log(share) - prior, np.zeros(categories)])
+
+
+def said_by(table: Scores, codes: Codes) -> Scores:
+    """The table's row of each code; missing and unseen groups take the last, which says nothing."""
+    last = len(table) - 1
+    found: Scores = table[np.where((codes < 0) | (codes >= last), last, codes)]
+    return found
+
+
+def bands_of(numbers: Mapping[str, Numbers]) -> dict[str, Numbers]:
+    """The bounds that make a key `~name` of each number: sixteen bands of as many rows."""
+    edges = {}
+    for name, values in numbers.items():
+        known = values[:: len(values) // _BANDED_ROWS + 1]
+        known = known[~np.isnan(known)]
+        if len(known):
+            found = np.unique(np.quantile(known, np.linspace(0, 1, _BANDS + 1)[1:-1]))
+            edges[_BAND + name] = found
+    return edges
+
+
+def with_bands(rows: Rows, edges: Mapping[str, Numbers]) -> Rows:
+    """The same rows with the bands of their numbers as further keys."""
+    wanted = {key: bounds for key, bounds in edges.items() if key not in rows.keys}
+    numbers = {key: rows.numbers[key.removeprefix(_BAND)] for key in wanted}
+    return rows.with_keys(
+        {
+            key: np.where(np.isnan(numbers[key]), -1, np.searchsorted(bounds, numbers[key]))
+            for key, bounds in wanted.items()
+        }
+    )
+
+
+def choose_keys(
+    target: Codes, hidden: NDArray[np.intp], rows: Rows, categories: int, candidates: Sequence[str]
+) -> tuple[list[str], float]:
+    """The keys whose evidence, added one by one, gets most of the hidden cells right.
+
+    Returns:
+        The keys, strongest first, and the share of hidden cells that they get right; no key when
+        none does better than the most frequent category.
+    """
+    seen = target.copy()
+    seen[hidden] = -1
+    truth, asked = target[hidden], rows.take(hidden)
+    small = [
+        key for key in candidates if (int(rows.keys[key].max()) + 2) * categories <= _MOST_CELLS
+    ]
+    evidence = learn_evidence(seen, rows, categories, small, {})
+    said = {key: said_by(table, asked.keys[key]) for key, table in evidence.tables.items()}
+    total = np.tile(evidence.prior, (len(hidden), 1))
+    best = _right(total, truth)
+    chosen: list[str] = []
+    while len(chosen) < _MOST_KEYS and said:
+        gained = {key: _right(total + scores, truth) for key, scores in said.items()}
+        key = max(gained, key=lambda one: gained[one])
+        if gained[key] < best + _LEAST_GAIN:
+            break
+        best, total = gained[key], total + said.pop(key)
+        chosen.append(key)
+    return chosen, best
+
+
+def _right(scores: Scores, truth: Codes) -> float:
+    return float(np.mean(np.argmax(scores, axis=1) == truth)) if len(truth) else 0.0

@@ -1,0 +1,157 @@
+"""A preparation that has been learnt: one object of plain data that prepares a table or one row.
+
+`Preparation.apply` is the same code for both. What differs is how rows are read: a table column by
+column, one row cell by cell.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ml_platform.kernel.errors import DataError
+from ml_platform.preparation.columns import Column, Columns, Mask, rows_of
+from ml_platform.preparation.filling import Filling
+from ml_platform.preparation.outliers import Bounds, Forest
+from ml_platform.preparation.reading import Reader
+
+RECODED, REFUSED, CLIPPED, FILLED = 1, 2, 4, 8
+"""The bits of a cell mask: what was done to a cell. 0 is a cell as it came."""
+
+Cells = dict[str, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What was learnt on training rows.
+
+    readers: by column, in the order of the table. filling: None when no gap is filled.
+    bounds: of columns whose outliers are moved to them. flagged: of columns whose outliers get a
+    column of their own. forest: of rows that stand alone. derived: by column, what is made of it
+    (parts of a date, an encoding) in its place. indicators: columns that get `<name>_missing`.
+    whole: numbers that are given as integers. own: categories whose gaps are a level.
+    kept: columns that are passed on as they come, like a target.
+    """
+
+    readers: Mapping[str, Reader]
+    filling: Filling | None = None
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    flagged: Mapping[str, Bounds] = field(default_factory=dict)
+    forest: Forest | None = None
+    derived: Mapping[str, Any] = field(default_factory=dict)
+    durations: tuple[tuple[str, str], ...] = ()
+    indicators: tuple[str, ...] = ()
+    unfilled: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    def read(self, frame: pd.DataFrame) -> tuple[Columns, Cells]:
+        """Typed columns of a table, in the order that was learnt.
+
+        Raises:
+            DataError: a column is missing.
+        """
+        absent = [name for name in self.readers if name not in frame.columns]
+        if absent:
+            raise DataError(
+                "the rows to prepare",
+                f"there is no column {', '.join(map(repr, absent))}",
+                allowed="the columns that it was learnt with: " + ", ".join(self.readers),
+                fix="add it, empty if its values are not known",
+            )
+        columns, cells = {}, {}
+        for name, reader in self.readers.items():
+            read = reader.read(frame[name])
+            columns[name] = read.column
+            cells[name] = (read.changed * RECODED | read.refused * REFUSED).astype(np.uint8)
+        return columns, cells
+
+    def read_row(self, values: Mapping[str, object]) -> Columns:
+        """Typed columns of one row; what is not named is missing."""
+        return {n: reader.read_one(values.get(n)) for n, reader in self.readers.items()}
+
+    def apply(self, columns: Columns, cells: Cells | None = None) -> Columns:
+        """Prepare typed rows; what is done to cells is added to `cells`."""
+        was_missing = {name: columns[name].missing() for name in self.indicators}
+        worked = self._clip(columns, cells)
+        worked = self._fill(worked, cells)
+        return self._made(columns, worked, was_missing)
+
+    def _clip(self, columns: Columns, cells: Cells | None) -> dict[str, Column]:
+        worked = dict(columns)
+        for name, bounds in self.bounds.items():
+            column = columns[name]
+            if cells is not None:
+                cells[name] |= np.where(bounds.outside(column.values), CLIPPED, 0).astype(np.uint8)
+            worked[name] = column.with_values(bounds.winsorise(column.values))
+        return worked
+
+    def _fill(self, worked: dict[str, Column], cells: Cells | None) -> dict[str, Column]:
+        if self.filling is None:
+            return worked
+        filled, masks = self.filling.fill(worked)
+        result = dict(filled)
+        for name in self.unfilled:
+            result[name] = worked[name]
+        for name in self.own:
+            result[name] = _with_own_level(worked[name])
+        if cells is not None:
+            for name, mask in masks.items():
+                if name not in self.unfilled:
+                    cells[name] |= np.where(mask, FILLED, 0).astype(np.uint8)
+        return result
+
+    def _made(
+        self, columns: Columns, worked: Mapping[str, Column], was_missing: Mapping[str, Mask]
+    ) -> dict[str, Column]:
+        """The columns that leave, each original's where it stood."""
+        made: dict[str, Column] = {}
+        for name, column in worked.items():
+            if name in self.derived:
+                made |= self.derived[name].apply(column)
+            elif name not in self.dropped:
+                made[name] = column
+            if name in was_missing:
+                made[f"{name}_missing"] = Column("flag", was_missing[name].astype(np.float64))
+            if name in self.flagged:
+                outside = self.flagged[name].outside(columns[name].values)
+                made[f"{name}_outlier"] = Column("flag", outside.astype(np.float64))
+        if self.forest is not None:
+            score = self.forest.score({n: worked[n] for n in self.forest.names})
+            made["row_outlier"] = Column("flag", (score > self.forest.limit).astype(np.float64))
+        return made
+
+    def outlier_rows(self, columns: Columns) -> Mask:
+        """Rows with a value out of bounds, or that stand alone."""
+        outside = np.zeros(rows_of(columns), dtype=bool)
+        for name, bounds in {**self.bounds, **self.flagged}.items():
+            outside |= bounds.outside(columns[name].values)
+        if self.forest is not None:
+            outside |= self.forest.outside(columns)
+        return outside
+
+
+OWN_LEVEL = "(missing)"
+
+
+def _with_own_level(column: Column) -> Column:
+    """A category whose gaps are a level of their own, after all others."""
+    codes = column.values.astype(np.int32)
+    unseen = len(column.levels)
+    # The unseen keep a code beyond all levels, which now are one more.
+    codes = np.where(codes == unseen, unseen + 1, np.where(codes < 0, unseen, codes))
+    return Column("category", codes, (*column.levels, OWN_LEVEL))
+
+
+def to_series(column: Column, *, whole: bool = False) -> Any:
+    """A column as pandas has it: numbers, flags, dates, or the words themselves."""
+    if column.kind == "category":
+        words = np.array([*column.levels, None, None], dtype=object)
+        return words[np.where(column.values < 0, len(column.levels) + 1, column.values)]
+    if whole and not np.isnan(column.values).any():
+        return column.values.astype(np.int64)
+    return column.values

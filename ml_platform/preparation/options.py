@@ -1,0 +1,92 @@
+"""The words that a preparation takes, and AutoClean's for the same things.
+
+AutoClean's names are kept (`missing_num`, `encode_categ`, `extract_datetime`, ...), with its own
+spellings as aliases: `linreg` is `linear`, `winz` is `iqr`, `label` is `ordinal`, False is `off`.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from ml_platform.kernel.errors import DeclarationError
+from ml_platform.preparation.race import CATEGORY_METHODS, NUMBER_METHODS
+
+OFF, AUTO, DELETE = "off", "auto", "delete"
+
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "duplicates": (AUTO, OFF, "exact"),
+    "missing_num": (AUTO, OFF, DELETE, *NUMBER_METHODS),
+    "missing_categ": (AUTO, OFF, DELETE, "own", *CATEGORY_METHODS),
+    "outliers": (AUTO, OFF, DELETE, "iqr", "zscore", "flag", "forest"),
+    "encode_categ": (AUTO, OFF, "onehot", "ordinal", "target", "frequency", "hashing"),
+    "extract_datetime": (AUTO, OFF, "Y", "M", "D", "h", "m", "s"),
+    "text": (OFF, "string", "minhash", "gap"),
+}
+
+ALIASES: Mapping[str, Mapping[Any, str]] = {
+    "duplicates": {True: AUTO},
+    "missing_num": {"linreg": "linear", "gradient_boosted": "boosted"},
+    "missing_categ": {"logreg": "logistic"},
+    "outliers": {"winz": "iqr"},
+    "encode_categ": {"label": "ordinal", "one-hot": "onehot"},
+    "extract_datetime": {},
+    "text": {},
+}
+
+COLUMN_WORDS: Mapping[str, str] = {
+    "outliers": "outliers",
+    "encode": "encode_categ",
+    "dates": "extract_datetime",
+    "text": "text",
+}
+"""What one column may say for itself, beside `missing` and `kind`, and the option it stands for."""
+
+
+def word(option: str, given: object, subject: str = "") -> str:
+    """An option's value by its own name.
+
+    Raises:
+        DeclarationError: it is none of the allowed words.
+    """
+    aliases, allowed = ALIASES[option], ALLOWED[option]
+    if given is False or given is None:
+        return OFF
+    found = aliases.get(given, given) if isinstance(given, (str, bool)) else given
+    if isinstance(found, str) and found in allowed:
+        return found
+    near = get_close_matches(str(given), [*allowed, *map(str, aliases)], 1)
+    raise DeclarationError(
+        subject or f"option {option}",
+        f"{given!r}",
+        allowed=", ".join(allowed),
+        fix=f"did you mean '{near[0]}'?" if near else "",
+    )
+
+
+def column_word(column: str, what: str, given: object, *, is_number: bool) -> str:
+    """What one column says for itself; `missing` has words for numbers, others for categories."""
+    if what == "missing":
+        option = "missing_num" if is_number else "missing_categ"
+    else:
+        option = COLUMN_WORDS[what]
+    return word(option, given, f"column '{column}', {what}")
+
+
+def check_columns(columns: Mapping[str, Mapping[str, Any]], known: tuple[str, ...]) -> None:
+    """Refuse columns that are not there and words that no column has."""
+    for name, said in columns.items():
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            raise DeclarationError(
+                f"column '{name}' in `columns`",
+                "there is no such column",
+                allowed=", ".join(known),
+                fix=f"did you mean '{near[0]}'?" if near else "",
+            )
+        unknown = sorted(set(said) - {"missing", "kind", *COLUMN_WORDS})
+        if unknown:
+            raise DeclarationError(
+                f"column '{name}' in `columns`",
+                f"it says {', '.join(unknown)}",
+                allowed=", ".join(["kind", "missing", *COLUMN_WORDS]),
+            )

@@ -1,0 +1,389 @@
+"""Learn how to fill each column's gaps: hide cells, let methods race, keep the winner.
+
+`learn_filling` is the whole of it. Categories come first, because numbers are told by groups and a
+row whose group is known again can be told more.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_platform.preparation.columns import Columns, Mask
+from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for
+from ml_platform.preparation.estimators import LEARN, Estimator
+from ml_platform.preparation.evidence import bands_of, choose_keys, learn_evidence, with_bands
+from ml_platform.preparation.filling import FREE, CategoryFill, Filling, Judged, NumberFill
+from ml_platform.preparation.gaps import any_of, hidden_like
+from ml_platform.preparation.roles import Numbers, Roles, Rows, learn_roles
+from ml_platform.preparation.surroundings import (
+    Plan,
+    Surroundings,
+    choose_plan,
+    learn_surroundings,
+)
+
+SIMPLE_NUMBERS = ("mean", "median", "most_frequent", "constant")
+NUMBER_METHODS = (*SIMPLE_NUMBERS, *FREE, *LEARN)
+IN_RACE = ("median", *FREE, "linear", "boosted")
+CATEGORY_METHODS = ("most_frequent", "evidence")
+
+TRAINING_CELLS = 12_000
+"""Hidden cells a column to learn from; more gained little on the tables that were tried."""
+
+JUDGING_CELLS = 4_000
+
+LEAST_GAIN = 0.02
+"""The share of its error that a method must take off the median's to be used in `auto`."""
+
+_HIDDEN_SHARE = 0.12
+_MOST_FOLDS = 5
+_JUDGED_SHARE = 0.25
+_LEAST_KNOWN = 40
+_PROBE_CELLS = 3_000
+_PROBE_TREES = 25
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of the filling.
+
+    methods: by column; `auto` where a column is not named. constants: the value for `constant`.
+    decimals: places to which a filled number is rounded; None leaves it as it is. budget_s: seconds
+    after which no heavy method is begun. jobs: columns that learn at the same time.
+    """
+
+    methods: Mapping[str, str]
+    constants: Mapping[str, float]
+    decimals: Mapping[str, int | None]
+    seed: int = 0
+    budget_s: float | None = None
+    jobs: int = 1
+
+    def method(self, name: str) -> str:
+        """The method for one column."""
+        return self.methods.get(name, "auto")
+
+
+def learn_filling(columns: Columns, wanted: Wanted) -> Filling:
+    """Learn to fill every number and category of these columns, those without gaps simply."""
+    deadline = None if wanted.budget_s is None else time.monotonic() + wanted.budget_s
+    roles = learn_roles(columns, wanted.seed)
+    rows = _in_order(roles.rows(columns))
+    levels = _levels(columns, roles)
+    categories, judged, rows = _learn_categories(rows, roles, levels, wanted)
+    table = _Table(rows, levels, _has_calendar(columns, roles), wanted, deadline)
+    numbers, judged_numbers, surroundings = _learn_numbers(table)
+    return Filling(roles, numbers, categories, surroundings, {**judged, **judged_numbers})
+
+
+def _levels(columns: Columns, roles: Roles) -> dict[str, int]:
+    levels = {name: len(columns[name].levels) + 1 for name in roles.categories}
+    return levels | {name: len(known) + 1 for name, known in roles.coded.items()}
+
+
+def _in_order(rows: Rows) -> Rows:
+    """Rows in the order of time: gaps lie along it, and many sorts become short."""
+    return rows if rows.axis is None else rows.take(np.argsort(rows.axis, kind="stable"))
+
+
+def _has_calendar(columns: Columns, roles: Roles) -> bool:
+    return roles.axis is not None and columns[roles.axis].kind == "moment"
+
+
+# --- categories -------------------------------------------------------------------------------
+
+
+def _learn_categories(
+    rows: Rows, roles: Roles, levels: Mapping[str, int], wanted: Wanted
+) -> tuple[dict[str, CategoryFill], dict[str, Judged], Rows]:
+    """A fill for each category; the rows that come back have none of their gaps left."""
+    names = (*roles.categories, *roles.as_names)
+    gaps = np.column_stack([rows.keys[n] < 0 for n in names]) if names else np.zeros((0, 0), bool)
+    hidden = hidden_like(gaps, _cells_to_hide(rows.count) // 2, wanted.seed)
+    edges = bands_of(rows.numbers) if gaps.any() else {}
+    banded = with_bands(rows, edges)
+    fills, judged, filled = {}, {}, {}
+    for place, name in enumerate(names):
+        start = time.process_time()
+        where = np.flatnonzero(hidden[:, place])
+        where = where[:: len(where) // JUDGING_CELLS + 1]
+        fill, verdict = _learn_category(name, banded, levels, where, edges, wanted.method(name))
+        missing = np.flatnonzero(gaps[:, place])
+        spent = time.process_time() - start
+        fills[name], judged[name] = fill, replace(verdict, gaps=len(missing), seconds=spent)
+        if len(missing):
+            filled[name] = rows.keys[name].copy()
+            filled[name][missing] = fill.of(banded.take(missing))
+    return fills, judged, rows.with_keys(filled)
+
+
+def _learn_category(
+    name: str,
+    rows: Rows,
+    levels: Mapping[str, int],
+    hidden: NDArray[np.intp],
+    edges: Mapping[str, Numbers],
+    method: str,
+) -> tuple[CategoryFill, Judged]:
+    target, count = rows.keys[name], levels[name]
+    known = target[target >= 0]
+    constant = int(np.argmax(np.bincount(known))) if len(known) else 0
+    simple = CategoryFill("most_frequent", constant)
+    if method == "most_frequent" or not len(hidden):
+        wrong = float(np.mean(target[hidden] != constant)) if len(hidden) else None
+        errors = {} if wrong is None else {"most_frequent": wrong}
+        return simple, Judged("most_frequent", errors, len(hidden))
+    candidates = [key for key in rows.keys if key != name]
+    wrong = float(np.mean(target[hidden] != constant))
+    keys, right = choose_keys(target, hidden, rows, count, candidates)
+    errors = {"most_frequent": wrong, "evidence": 1 - right}
+    if not keys:
+        return simple, Judged("most_frequent", errors, len(hidden), recoverable=False)
+    evidence = learn_evidence(target, rows, count, keys, edges)
+    return CategoryFill("evidence", constant, evidence), Judged("evidence", errors, len(hidden))
+
+
+# --- numbers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The rows that numbers learn from, and how."""
+
+    rows: Rows
+    levels: Mapping[str, int]
+    has_calendar: bool
+    wanted: Wanted
+    deadline: float | None
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Whether a method that takes about so long may be begun."""
+        return self.deadline is None or time.monotonic() + seconds < self.deadline
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """Hidden cells of one column: what was told of them, and their true values."""
+
+    told: Told
+    truth: Numbers
+    is_judge: Mask
+
+
+def _learn_numbers(
+    table: _Table,
+) -> tuple[dict[str, NumberFill], dict[str, Judged], dict[str, Surroundings]]:
+    numbers, wanted = table.rows.numbers, table.wanted
+    fills = {name: _constant(name, values, wanted) for name, values in numbers.items()}
+    judged = {n: Judged(fills[n].method, gaps=int(np.isnan(v).sum())) for n, v in numbers.items()}
+    targets = tuple(
+        n for n in numbers if judged[n].gaps and _is_learnt(numbers[n], wanted.method(n))
+    )
+    if not targets:
+        return fills, judged, {}
+    plans = {name: choose_plan(numbers[name], table.rows, table.levels) for name in targets}
+    lessons = _lessons(targets, plans, table)
+    with ThreadPoolExecutor(max(1, wanted.jobs)) as pool:
+        found = pool.map(lambda name: _learn_number(name, targets, lessons[name], table), targets)
+        for name, (fill, verdict) in zip(targets, found, strict=True):
+            fills[name] = fill
+            judged[name] = replace(verdict, gaps=judged[name].gaps)
+    needed = sorted({one for name in targets for one in fills[name].needs(name)})
+    surroundings = {n: learn_surroundings(numbers[n], table.rows, plans[n]) for n in needed}
+    return fills, judged, surroundings
+
+
+def _is_learnt(values: Numbers, method: str) -> bool:
+    return method not in SIMPLE_NUMBERS and int((~np.isnan(values)).sum()) >= _LEAST_KNOWN
+
+
+def _constant(name: str, values: Numbers, wanted: Wanted) -> NumberFill:
+    known = values[~np.isnan(values)]
+    method = wanted.method(name) if wanted.method(name) in SIMPLE_NUMBERS else "median"
+    value = wanted.constants.get(name, 0.0)
+    if len(known) and method != "constant":
+        value = _simple_value(known, method)
+    decimals = wanted.decimals.get(name)
+    return NumberFill(method, value if decimals is None else round(value, decimals))
+
+
+def _simple_value(known: Numbers, method: str) -> float:
+    if method == "most_frequent":
+        levels, counts = np.unique(known, return_counts=True)
+        return float(levels[np.argmax(counts)])
+    return float(known.mean() if method == "mean" else np.median(known))
+
+
+def _cells_to_hide(count: int) -> int:
+    return max(min(TRAINING_CELLS, int(_HIDDEN_SHARE * count)), 1)
+
+
+def _lessons(
+    targets: tuple[str, ...], plans: Mapping[str, Plan], table: _Table
+) -> dict[str, _Lesson]:
+    """Hide cells, once for a long table and several times for a short one, and ask about them."""
+    rows = table.rows
+    gaps = np.column_stack([np.isnan(rows.numbers[name]) for name in targets])
+    per_fold = _cells_to_hide(rows.count)
+    folds = int(np.clip(np.ceil(TRAINING_CELLS / per_fold), 1, _MOST_FOLDS))
+    parts: dict[str, list[_Lesson]] = {name: [] for name in targets}
+    for fold in range(folds):
+        hidden = hidden_like(gaps, per_fold, table.wanted.seed + fold)
+        told, asked = _asked(hidden, targets, plans, rows)
+        for place, name in enumerate(targets):
+            of_it = np.flatnonzero(hidden[asked, place])[: 2 * TRAINING_CELLS]
+            judges = _judges(len(of_it), fold, folds, table.wanted.seed)
+            truth = rows.numbers[name][asked[of_it]]
+            parts[name].append(_Lesson(told.take(of_it), truth, judges))
+    return {name: _joined(lessons) for name, lessons in parts.items()}
+
+
+def _judges(count: int, fold: int, folds: int, seed: int) -> Mask:
+    """The last of several rounds judges; of a single one a quarter of its cells, at random."""
+    if folds > 1:
+        return np.full(count, fold == folds - 1)
+    return np.random.default_rng(seed).random(count) < _JUDGED_SHARE
+
+
+def _asked(
+    hidden: Mask, targets: tuple[str, ...], plans: Mapping[str, Plan], rows: Rows
+) -> tuple[Told, NDArray[np.intp]]:
+    """What is told of the rows with hidden cells by all that is not hidden."""
+    left = {
+        name: np.where(hidden[:, place], np.nan, rows.numbers[name])
+        for place, name in enumerate(targets)
+    }
+    asked = np.flatnonzero(any_of(hidden))
+    seen = rows.with_numbers(left)
+    around = {name: learn_surroundings(left[name], rows, plans[name]) for name in targets}
+    return ask_all(around, seen.take(asked)), asked
+
+
+def _joined(lessons: Sequence[_Lesson]) -> _Lesson:
+    if len(lessons) == 1:
+        return lessons[0]
+    rows = [lesson.told.rows for lesson in lessons]
+    joined = Rows(
+        {n: np.concatenate([one.numbers[n] for one in rows]) for n in rows[0].numbers},
+        {n: np.concatenate([one.keys[n] for one in rows]) for n in rows[0].keys},
+        None if rows[0].axis is None else np.concatenate([one.axis for one in rows]),
+        sum(one.count for one in rows),
+    )
+    first = lessons[0].told.of
+    of = {
+        name: {f: np.concatenate([one.told.of[name][f] for one in lessons]) for f in first[name]}
+        for name in first
+    }
+    return _Lesson(
+        Told(joined, of),
+        np.concatenate([one.truth for one in lessons]),
+        np.concatenate([one.is_judge for one in lessons]),
+    )
+
+
+@dataclass
+class _Race:
+    """The candidates for one column and their errors, RMSE over the truth's standard deviation."""
+
+    name: str
+    lesson: _Lesson
+    errors: dict[str, float]
+    estimators: dict[str, Estimator]
+
+    @property
+    def judges(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.lesson.is_judge)
+
+    def judge(self, method: str, estimate: Numbers) -> float:
+        """Keep the error of an estimate for the judging cells."""
+        truth = self.lesson.truth[self.judges]
+        spread = float(np.std(self.lesson.truth)) or 1.0
+        self.errors[method] = float(np.sqrt(np.mean(np.square(estimate - truth)))) / spread
+        return self.errors[method]
+
+
+def _learn_number(
+    name: str, targets: tuple[str, ...], lesson: _Lesson, table: _Table
+) -> tuple[NumberFill, Judged]:
+    """Let the candidates learn, judge them, and take the best or the one that was asked for."""
+    start = time.thread_time()
+    method, decimals = table.wanted.method(name), table.wanted.decimals.get(name)
+    simple = _constant(name, table.rows.numbers[name], table.wanted)
+    race = _Race(name, lesson, {}, {})
+    if len(race.judges) < 2 or lesson.is_judge.all():  # noqa: PLR2004 - nothing to judge by
+        return simple, Judged(simple.method, recoverable=False)
+    race.judge("median", np.full(len(race.judges), simple.constant))
+    design = design_for(name, targets, table.rows, has_calendar=table.has_calendar)
+    _let_race(race, design, IN_RACE if method == "auto" else (method,), table)
+    chosen = _winner(race.errors) if method == "auto" else method
+    seconds = time.thread_time() - start
+    verdict = Judged(chosen, race.errors, len(race.judges), 0, seconds, _beats(race.errors, chosen))
+    if chosen in FREE:
+        return NumberFill(chosen, simple.constant, decimals=decimals), verdict
+    if chosen not in race.estimators:
+        return simple, verdict
+    fill = NumberFill(chosen, simple.constant, design, race.estimators[chosen], decimals)
+    return fill, verdict
+
+
+def _winner(errors: Mapping[str, float]) -> str:
+    """The one with the least error, if that is worth anything beside the median."""
+    best = min(errors, key=lambda method: errors[method])
+    return best if _beats(errors, best) else "median"
+
+
+def _beats(errors: Mapping[str, float], method: str) -> bool:
+    return errors.get(method, np.inf) <= (1 - LEAST_GAIN) * errors["median"]
+
+
+def _let_race(race: _Race, design: Design, methods: Sequence[str], table: _Table) -> None:
+    told = race.lesson.told
+    for method in methods:
+        if method in FREE:
+            race.judge(method, told.of[race.name][FREE[method]][race.judges])
+    learnt = [method for method in methods if method in LEARN]
+    if not learnt:
+        return
+    matrix = design.matrix(told)
+    students = np.flatnonzero(~race.lesson.is_judge)[:TRAINING_CELLS]
+    for method in learnt:
+        if _is_worth_a_try(race, matrix, students, design.clues, table):
+            estimator = _learn(method, matrix, race.lesson.truth, students, design.clues, table)
+            race.judge(method, estimator.predict(matrix[race.judges]))
+            race.estimators[method] = estimator
+
+
+def _learn(
+    method: str,
+    matrix: Matrix,
+    truth: Numbers,
+    students: NDArray[np.intp],
+    clues: int,
+    table: _Table,
+) -> Estimator:
+    return LEARN[method](matrix[students], truth[students], clues, table.wanted.seed)
+
+
+def _is_worth_a_try(
+    race: _Race, matrix: Matrix, students: NDArray[np.intp], clues: int, table: _Table
+) -> bool:
+    """In a race, a heavy method is tried small first: does it gain anything on the linear one?"""
+    if "linear" not in race.errors:
+        return True
+    if not table.has_time_for(1.0):
+        return False
+    from ml_platform.preparation.estimators import learn_boosted
+
+    few = students[:: max(len(students) // _PROBE_CELLS, 1)]
+    probe = learn_boosted(
+        matrix[few], race.lesson.truth[few], clues, table.wanted.seed, _PROBE_TREES
+    )
+    some = race.judges[:_PROBE_CELLS]
+    truth = race.lesson.truth[some]
+    gained = np.mean(np.square(probe.predict(matrix[some]) - truth))
+    before = np.mean(np.square(probe.linear.predict(matrix[some]) - truth))
+    return bool(gained < (1 - LEAST_GAIN) * before)

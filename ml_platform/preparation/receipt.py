@@ -1,0 +1,206 @@
+"""The receipt of a preparation: what was found in each column, what was done, and how well.
+
+It is data first (`Receipt`), which is written as JSON beside a table, shown as Markdown in a user
+interface, and as a page of its own.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_platform.preparation.columns import Column, Columns, Mask
+from ml_platform.preparation.fitted import CLIPPED, FILLED, RECODED, REFUSED, Cells
+from ml_platform.preparation.gaps import together
+
+if TYPE_CHECKING:
+    from ml_platform.preparation.steps import Learnt
+
+BINS = 12
+_PATTERNS = 5
+_HEADER = (
+    "column",
+    "kind",
+    "gaps",
+    "filled by",
+    "error on hidden cells",
+    "clipped",
+    "before",
+    "after",
+)
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class ColumnReceipt:
+    """One column.
+
+    kind: what it holds. found: sentences. method, errors: how its gaps are filled, and how far each
+    candidate was off on hidden cells (RMSE / standard deviation of a number, share of wrong ones of
+    a category). recoverable: whether any did better than the simplest. before, after: what its
+    values are like.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    found: list[str]
+    gaps: int = 0
+    filled: int = 0
+    clipped: int = 0
+    recoded: int = 0
+    refused: int = 0
+    method: str = ""
+    errors: Mapping[str, float] = field(default_factory=dict)
+    recoverable: bool = True
+    seconds: float = 0.0
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A table: rows that came and left, why some did not, columns missing together, each column."""
+
+    rows: int
+    rows_left: int
+    dropped: Mapping[str, int]
+    together: list[tuple[tuple[str, ...], int]]
+    columns: list[ColumnReceipt]
+    seconds: Mapping[str, float]
+
+    def to_json(self) -> str:
+        """All of it, for a program."""
+        return json.dumps(asdict(self), ensure_ascii=False, default=str)
+
+    def column(self, name: str) -> ColumnReceipt:
+        """The receipt of one column."""
+        return next(column for column in self.columns if column.name == name)
+
+    def to_markdown(self) -> str:
+        """All of it, for a person: a table, and what deserves a sentence."""
+        lines = [f"{self.rows:,} rows came, {self.rows_left:,} left."]
+        lines += [f"- dropped: {count:,} ({reason})" for reason, count in self.dropped.items()]
+        lines += ["", f"| {' | '.join(_HEADER)} |"]
+        lines += ["| --- | --- | ---: | --- | --- | ---: | --- | --- |"]
+        lines += [_line(column) for column in self.columns]
+        if self.together:
+            lines += ["", "Missing together:"]
+            lines += [f"- {', '.join(names)}: {count:,} rows" for names, count in self.together]
+        lines += ["", *(f"- **{c.name}**: {'; '.join(c.found)}" for c in self.columns if c.found)]
+        lost = [column.name for column in self.columns if not column.recoverable]
+        if lost:
+            lines += ["", f"Not recoverable (nothing beat the simplest fill): {', '.join(lost)}."]
+        return "\n".join(lines)
+
+
+def _line(column: ColumnReceipt) -> str:
+    error = column.errors.get(column.method)
+    said = "" if error is None else f"{error:.3f}"
+    simple = column.errors.get("median", column.errors.get("most_frequent"))
+    if simple is not None and error is not None:
+        said += f" (simplest {simple:.3f})"
+    cells = [
+        column.name,
+        column.kind,
+        f"{column.gaps:,}" if column.gaps else "",
+        column.method if column.gaps else "",
+        said,
+        f"{column.clipped:,}" if column.clipped else "",
+        _picture(column.before),
+        _picture(column.after),
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _picture(like: Mapping[str, Any]) -> str:
+    counts = like.get("counts") or []
+    most = max(counts, default=0)
+    return "".join(_BARS[(len(_BARS) - 1) * count // most] for count in counts) if most else ""
+
+
+def write_receipt(
+    learnt: "Learnt",
+    columns: Columns,
+    made: Columns,
+    cells: Cells,
+    keep: Mask,
+    dropped: Mapping[str, int],
+) -> Receipt:
+    """The receipt of rows that were prepared by what was learnt."""
+    gaps = np.column_stack([column.missing() for column in columns.values()])
+    written = [
+        _column_receipt(name, column, made.get(name), cells[name], learnt)
+        for name, column in columns.items()
+    ]
+    return Receipt(
+        rows=len(keep),
+        rows_left=int(keep.sum()),
+        dropped=dict(dropped),
+        together=together(gaps, tuple(columns))[:_PATTERNS],
+        columns=written,
+        seconds=dict(learnt.seconds),
+    )
+
+
+def _column_receipt(
+    name: str, column: Column, after: Column | None, cells: NDArray[np.uint8], learnt: "Learnt"
+) -> ColumnReceipt:
+    judged = learnt.judged.get(name)
+    edges = _edges(column)
+    return ColumnReceipt(
+        name=name,
+        kind=column.kind,
+        rows=len(column.values),
+        found=list(learnt.found.get(name, [])),
+        gaps=int(column.missing().sum()),
+        method=judged.chosen if judged else "",
+        errors=dict(judged.errors) if judged else {},
+        recoverable=judged.recoverable if judged else True,
+        seconds=judged.seconds if judged else 0.0,
+        before=_like(column, edges),
+        after=_like(after, edges) if after is not None else {},
+        **_counts(cells),
+    )
+
+
+def _counts(cells: NDArray[np.uint8]) -> dict[str, int]:
+    by_code = np.bincount(cells, minlength=16)
+    bits = {"recoded": RECODED, "refused": REFUSED, "clipped": CLIPPED, "filled": FILLED}
+    codes = np.arange(len(by_code))
+    return {what: int(by_code[(codes & bit) > 0].sum()) for what, bit in bits.items()}
+
+
+def _edges(column: Column) -> NDArray[np.float64] | None:
+    """The bins of a number's picture: from its 1st to its 99th percentile, the rest at the ends."""
+    if column.kind not in ("number", "flag"):
+        return None
+    known = column.values[:: len(column.values) // 20_000 + 1]
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [0.01, 0.99])
+    return np.linspace(low, high, BINS + 1)[1:-1] if high > low else None
+
+
+def _like(column: Column, edges: NDArray[np.float64] | None) -> dict[str, Any]:
+    """What values are like: a number's mean, deviation and histogram; a category's levels."""
+    if column.kind == "category":
+        count = np.bincount(column.values[column.values >= 0], minlength=len(column.levels))
+        first = [str(level) for level in column.levels[:BINS]]
+        return {"levels": first, "counts": count[:BINS].tolist(), "different": len(column.levels)}
+    if column.kind not in ("number", "flag"):
+        return {}
+    known = column.values[~np.isnan(column.values)]
+    if not len(known):
+        return {}
+    with np.errstate(over="ignore", invalid="ignore"):  # 1e308 twice is beyond what can be told
+        said = {"mean": float(known.mean()), "std": float(known.std())}
+    said |= {"min": float(known.min()), "max": float(known.max())}
+    if edges is None:
+        return said
+    counts = np.bincount(np.searchsorted(edges, known), minlength=BINS)
+    return {**said, "counts": counts.tolist()}

@@ -1,0 +1,186 @@
+"""What a column can do for its neighbours: numbers, keys that group rows, and the axis of time.
+
+A market's number is no quantity, and its mean is no market. Declared categories are keys; so is a
+number that behaves like a name. `Rows` is what the filling of gaps works on.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_platform.preparation.columns import Column, Columns, rows_of
+
+Numbers = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+_NAMED_AS_KEY = re.compile(
+    r"(^|[_\s.-])(id|ids|code|key|zip|zipcode|postcode|uuid)$", re.IGNORECASE
+)
+_CAMEL_KEY = re.compile(r"[a-z](Id|ID|Code|Key)$")
+_SAMPLE = 20_000
+_MOST_SHARE_OF_LEVELS = 0.3
+_FEW_LEVELS = 50
+_LEAST_ROWS = 10
+_LEAST_GAIN = 0.05
+_OF_OWN_GAIN = 0.1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as the filling of gaps sees them.
+
+    numbers: quantities, NaN where missing. keys: codes from 0, -1 where missing. axis: seconds, or
+    another number that orders the rows; NaN where missing, None when the table has no order.
+    """
+
+    numbers: Mapping[str, Numbers]
+    keys: Mapping[str, Codes]
+    axis: Numbers | None = None
+    count: int = 0
+
+    def take(self, rows: NDArray[np.intp]) -> "Rows":
+        """Some of the rows."""
+        return Rows(
+            {name: values[rows] for name, values in self.numbers.items()},
+            {name: codes[rows] for name, codes in self.keys.items()},
+            None if self.axis is None else self.axis[rows],
+            len(rows),
+        )
+
+    def with_numbers(self, numbers: Mapping[str, Numbers]) -> "Rows":
+        """The same rows with other numbers in some columns."""
+        return replace(self, numbers={**self.numbers, **numbers})
+
+    def with_keys(self, keys: Mapping[str, Codes]) -> "Rows":
+        """The same rows with other codes in some keys."""
+        return replace(self, keys={**self.keys, **keys})
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column plays which part; learnt on training rows, the same for all later ones.
+
+    coded: numbers that behave like names, with their known values in order; `as_names` are those
+    of them whose gaps are filled with a value that exists and not with a quantity between.
+    """
+
+    numbers: tuple[str, ...]
+    categories: tuple[str, ...]
+    coded: Mapping[str, Numbers]
+    as_names: tuple[str, ...]
+    axis: str | None
+
+    def rows(self, columns: Columns) -> Rows:
+        """The rows of these columns in their parts."""
+        keys = {name: columns[name].values.astype(np.int64) for name in self.categories}
+        keys |= {name: code_of(columns[name].values, known) for name, known in self.coded.items()}
+        numbers = {name: columns[name].values for name in self.numbers}
+        return Rows(numbers, keys, self._along(columns), rows_of(columns))
+
+    def _along(self, columns: Columns) -> Numbers | None:
+        if self.axis is None:
+            return None
+        column = columns[self.axis]
+        return seconds(column) if column.kind == "moment" else column.values
+
+
+def seconds(column: Column) -> Numbers:
+    """Moments as seconds since 1970, NaN where missing."""
+    values: Numbers = column.values.astype("datetime64[us]").astype(np.int64) / 1e6
+    return np.where(np.isnat(column.values), np.nan, values)
+
+
+def code_of(values: Numbers, known: Numbers) -> Codes:
+    """The place of each value among the known ones; -1 when missing, their number when unseen."""
+    place = np.minimum(np.searchsorted(known, values), max(len(known) - 1, 0))
+    found = known[place] == values if len(known) else np.zeros(len(values), dtype=bool)
+    codes = np.where(found, place, len(known))
+    return np.where(np.isnan(values), -1, codes)
+
+
+def learn_roles(columns: Columns, seed: int) -> Roles:
+    """Find the parts that columns play."""
+    numeric = {n: c.values for n, c in columns.items() if c.kind in ("number", "flag")}
+    sample = _sample(rows_of(columns), seed)
+    coded = {}
+    for name, values in numeric.items():
+        if columns[name].kind == "number" and _is_coded(name, values, numeric, sample):
+            coded[name] = np.unique(values[~np.isnan(values)])
+    few = tuple(n for n, known in coded.items() if len(known) <= _FEW_LEVELS or _is_named_key(n))
+    return Roles(
+        numbers=tuple(name for name in numeric if name not in few),
+        categories=tuple(name for name, column in columns.items() if column.kind == "category"),
+        coded=coded,
+        as_names=few,
+        axis=_axis(columns, numeric),
+    )
+
+
+def _sample(count: int, seed: int) -> NDArray[np.intp]:
+    if count <= _SAMPLE:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, _SAMPLE, replace=False))
+
+
+def _axis(columns: Columns, numeric: Mapping[str, Numbers]) -> str | None:
+    """The moment with fewest gaps, else a number that only rises."""
+    moments = [name for name, column in columns.items() if column.kind == "moment"]
+    if moments:
+        return min(moments, key=lambda name: int(columns[name].missing().sum()))
+    for name, values in numeric.items():
+        if len(values) > 1 and bool(np.all(np.diff(values) > 0)):
+            return name
+    return None
+
+
+def _is_named_key(name: str) -> bool:
+    return bool(_NAMED_AS_KEY.search(name) or _CAMEL_KEY.search(name))
+
+
+def _is_coded(
+    name: str, values: Numbers, numeric: Mapping[str, Numbers], sample: NDArray[np.intp]
+) -> bool:
+    """Whether a number is a name: by what it is called, or by how it behaves."""
+    part = values[sample]
+    known = part[~np.isnan(part)]
+    if not len(known) or bool(np.any(known != np.rint(known))):
+        return False
+    levels = len(np.unique(known))
+    if _is_named_key(name):
+        return 1 < levels <= max(_FEW_LEVELS, _MOST_SHARE_OF_LEVELS * len(known))
+    if not 2 < levels <= _FEW_LEVELS:  # noqa: PLR2004 - two values have no order
+        return False
+    gains = [_gains(part, other[sample]) for which, other in numeric.items() if which != name]
+    own_gain, near_gain = max(gains, default=(0.0, 0.0))
+    return own_gain > _LEAST_GAIN and near_gain < _OF_OWN_GAIN * own_gain
+
+
+def _gains(values: Numbers, told: Numbers) -> tuple[float, float]:
+    """The share of another column's variance that is told by rows of a value, and by those beside.
+
+    The mean of the rows with the next lower and the next higher value says as much about a
+    quantity as the rows of the value itself; about a name it says less than nothing.
+    """
+    both = ~np.isnan(values) & ~np.isnan(told)
+    _, codes = np.unique(values[both], return_inverse=True)
+    count = np.bincount(codes).astype(float)
+    firm = count[codes] >= _LEAST_ROWS
+    if not firm.any():
+        return 0.0, 0.0
+    target = told[both] - told[both][firm].mean()
+    spread = float(np.mean(np.square(target[firm])))
+    if spread == 0.0:
+        return 0.0, 0.0
+    total = np.bincount(codes, weights=target)
+    alone = (total[codes] - target) / np.maximum(count[codes] - 1, 1)
+    beside = np.convolve(total, [1, 0, 1], "same") / np.maximum(
+        np.convolve(count, [1, 0, 1], "same"), 1
+    )
+    left, left_beside = target - alone, target - beside[codes]
+    return (
+        1 - float(np.mean(np.square(left[firm]))) / spread,
+        1 - float(np.mean(np.square(left_beside[firm]))) / spread,
+    )

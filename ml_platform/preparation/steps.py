@@ -1,0 +1,249 @@
+"""Learn a whole preparation: which steps each column needs, and each step on the training rows."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from ml_platform.preparation.columns import Column, Columns
+from ml_platform.preparation.encoding import Method, learn_and_encode
+from ml_platform.preparation.filling import Judged
+from ml_platform.preparation.fitted import RECODED, REFUSED, Cells, Preparation
+from ml_platform.preparation.options import AUTO, DELETE, OFF, column_word
+from ml_platform.preparation.outliers import Bounds, is_clippable, learn_bounds, learn_forest
+from ml_platform.preparation.race import Wanted, learn_filling
+from ml_platform.preparation.reading import Reader, learn_and_read
+
+NUMERIC = ("number", "flag")
+_KEY_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of a preparation, all words checked; see AutoPrepare for what they mean."""
+
+    missing_num: str = AUTO
+    missing_categ: str = AUTO
+    fill_value: float = 0.0
+    indicators: bool | str = False
+    outliers: str = AUTO
+    outlier_param: float | None = None
+    outlier_skip: tuple[str, ...] = ()
+    encode: str = AUTO
+    dates: str = AUTO
+    cyclical: bool = False
+    holidays: str | None = None
+    durations: tuple[tuple[str, str], ...] = ()
+    text: str = OFF
+    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
+    budget_s: float | None = None
+    seed: int = 0
+    jobs: int = 1
+
+    def of(self, name: str, what: str, *, is_number: bool) -> str:
+        """What is asked for one column: its own word, else the table's."""
+        said = self.columns.get(name, {})
+        if what in said:
+            return column_word(name, what, said[what], is_number=is_number)
+        if what == "missing":
+            return self.missing_num if is_number else self.missing_categ
+        words = {
+            "outliers": self.outliers,
+            "encode": self.encode,
+            "dates": self.dates,
+            "text": self.text,
+        }
+        return words[what]
+
+
+@dataclass
+class Learnt:
+    """A preparation, the rows it was learnt from as it prepares them, and what was seen."""
+
+    preparation: Preparation
+    columns: Columns
+    made: Columns
+    cells: Cells
+    judged: Mapping[str, Judged]
+    found: dict[str, list[str]]
+    seconds: dict[str, float]
+
+
+def learn(frame: pd.DataFrame, options: Options, target: Column | None = None) -> Learnt:
+    """Learn each step on these rows.
+
+    Args:
+        frame: training rows, without duplicates.
+        options: what is asked.
+        target: the labels, for encodings that average them; they fill no gap.
+    """
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "reading"):
+        readers, columns, cells = _read_all(frame, options)
+    found = {name: list(reader.found) for name, reader in readers.items()}
+    preparation = Preparation(readers, kept=options.kept)
+    with _timed(seconds, "outliers"):
+        preparation = _with_outliers(preparation, columns, options, found)
+    with _timed(seconds, "gaps"):
+        preparation, judged = _with_filling(preparation, columns, options)
+    base = preparation.apply(columns, cells)
+    with _timed(seconds, "encoding"):
+        preparation, made = _with_derived(preparation, base, options, target, found)
+    return Learnt(preparation, columns, made, cells, judged, found, seconds)
+
+
+class _timed:  # noqa: N801 - reads as a word at its use
+    """Add the CPU seconds of a block to a table."""
+
+    def __init__(self, table: dict[str, float], name: str) -> None:
+        self._table, self._name = table, name
+
+    def __enter__(self) -> None:
+        self._start = time.process_time()
+
+    def __exit__(self, *_: object) -> None:
+        self._table[self._name] = time.process_time() - self._start
+
+
+def _read_all(
+    frame: pd.DataFrame, options: Options
+) -> tuple[dict[str, Reader], dict[str, Column], Cells]:
+    readers, columns, cells = {}, {}, {}
+    for name in frame.columns:
+        if name in options.kept:
+            continue
+        readers[name], read = learn_and_read(name, frame[name])
+        columns[name] = read.column
+        cells[name] = (read.changed * RECODED | read.refused * REFUSED).astype(np.uint8)
+    return readers, columns, cells
+
+
+def _with_outliers(
+    preparation: Preparation, columns: Columns, options: Options, found: dict[str, list[str]]
+) -> Preparation:
+    bounds: dict[str, Bounds] = {}
+    flagged: dict[str, Bounds] = {}
+    for name, column in columns.items():
+        how = options.of(name, "outliers", is_number=True)
+        if column.kind != "number" or how in (OFF, "forest") or name in options.outlier_skip:
+            continue
+        reason = is_clippable(column) if how == AUTO else None
+        if reason:
+            found[name].append(f"outliers left alone: {reason}")
+            continue
+        learnt = learn_bounds(
+            column.values, "zscore" if how == "zscore" else "iqr", options.outlier_param
+        )
+        outside = int(learnt.outside(column.values).sum())
+        if outside:
+            found[name].append(
+                f"{outside:,} values outside {learnt.low:,.6g} to {learnt.high:,.6g}"
+            )
+        (flagged if how in ("flag", DELETE) else bounds)[name] = learnt
+    forest = (
+        learn_forest(columns, random_state=options.seed) if options.outliers == "forest" else None
+    )
+    kept = {} if options.outliers == DELETE else flagged
+    return replace(preparation, bounds=bounds, flagged=kept, forest=forest)
+
+
+def _with_filling(
+    preparation: Preparation, columns: Columns, options: Options
+) -> tuple[Preparation, Mapping[str, Judged]]:
+    asked = {
+        name: options.of(name, "missing", is_number=column.kind in NUMERIC)
+        for name, column in columns.items()
+        if column.kind in (*NUMERIC, "category")
+    }
+    if all(how in (OFF, DELETE) for how in asked.values()):
+        return preparation, {}
+    readers = preparation.readers
+    wanted = Wanted(
+        {name: _method(how) for name, how in asked.items()},
+        dict.fromkeys(asked, options.fill_value),
+        {n: 0 if columns[n].kind == "flag" else readers[n].decimals for n in asked},
+        options.seed,
+        options.budget_s,
+        options.jobs,
+    )
+    clipped = {
+        name: column.with_values(preparation.bounds[name].winsorise(column.values))
+        if name in preparation.bounds
+        else column
+        for name, column in columns.items()
+    }
+    filling = learn_filling(clipped, wanted)
+    filled = replace(
+        preparation,
+        filling=filling,
+        unfilled=tuple(name for name, how in asked.items() if how in (OFF, DELETE)),
+        own=tuple(name for name, how in asked.items() if how == "own"),
+        indicators=_indicators(columns, options, filling.judged),
+    )
+    return filled, filling.judged
+
+
+def _method(asked: str) -> str:
+    """What the race is told: for what is not filled anyhow, the simplest."""
+    return "most_frequent" if asked in (OFF, DELETE, "own") else asked
+
+
+def _indicators(
+    columns: Columns, options: Options, judged: Mapping[str, Judged]
+) -> tuple[str, ...]:
+    if not options.indicators:
+        return ()
+    return tuple(
+        name
+        for name in columns
+        if name in judged
+        and judged[name].gaps
+        and (options.indicators is True or not judged[name].recoverable)
+    )
+
+
+def _with_derived(
+    preparation: Preparation,
+    base: Columns,
+    options: Options,
+    target: Column | None,
+    found: dict[str, list[str]],
+) -> tuple[Preparation, Columns]:
+    """Take dates apart and encode categories; what nothing can be made of is left out, and told."""
+    derived: dict[str, Any] = {}
+    dropped: list[str] = []
+    made: dict[str, Column] = {}
+    for name, column in base.items():
+        if name in preparation.readers and column.kind == "category":
+            _encode(name, column, options, target, (derived, dropped, made, found))
+        else:
+            made[name] = column
+    return replace(preparation, derived=derived, dropped=tuple(dropped)), made
+
+
+def _encode(
+    name: str, column: Column, options: Options, target: Column | None, into: tuple[Any, ...]
+) -> None:
+    derived, dropped, made, found = into
+    how = options.of(name, "encode", is_number=False)
+    known = int((column.values >= 0).sum())
+    if how == OFF:
+        made[name] = column
+    elif how == AUTO and known and len(column.levels) > _KEY_SHARE * known:
+        dropped.append(name)
+        found[name].append("nearly every value is another: left out, for it tells nothing of a row")
+    else:
+        derived[name], columns = learn_and_encode(
+            name,
+            column,
+            cast("Method", how),
+            target=target,
+            taken=list(made),
+            random_state=options.seed,
+        )
+        made.update(columns)
+        found[name].append(f"encoded: {derived[name].method}, {len(derived[name].outputs)} columns")

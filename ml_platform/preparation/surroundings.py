@@ -1,0 +1,350 @@
+"""What the cells around a gap say: the same column, nearby in time and within the same groups.
+
+For one column that has gaps, `Surroundings` keeps its known values so that each row, an old one or
+a new one, can be told what the column was shortly before and after in its own group, how rows of
+its store or its hour differ from that, and what a similar store had. It is learnt from cells that
+are known and asked for cells that are not, so no value ever helps to guess itself; where known
+rows are asked (to learn how groups differ), their own value is left out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_platform.preparation.roles import Codes, Numbers, Rows
+
+WHOLE = ""
+"""The group of all rows."""
+
+SHRINKAGE = 2.0
+"""Rows' worth of belief that a group is like all others; empirical Bayes with a fixed prior."""
+
+_NEAR, _WIDE = 3, 10
+_SIMILAR_BANDS = 8
+_MOST_EFFECTS = 3
+_LEAST_EFFECT = 0.002
+
+_SHORT = np.iinfo(np.int16).max
+_PLANNED_ROWS = 20_000
+
+Table = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Known values of a column in groups, each group in the order of time.
+
+    groups, times, values: one a known cell, sorted by group and time.
+    """
+
+    groups: Codes
+    times: Numbers
+    values: Numbers
+
+    @classmethod
+    def of(cls, groups: Codes, times: Numbers, values: Numbers) -> "Timeline":
+        """Keep what is known; `order_of` is what takes the time here."""
+        known = np.flatnonzero(~np.isnan(values) & ~np.isnan(times))
+        order = known[order_of(groups[known], times[known])]
+        return cls(groups[order], times[order], values[order])
+
+    @cached_property
+    def _sums(self) -> Numbers:
+        return np.concatenate([[0.0], np.cumsum(self.values)])
+
+    @cached_property
+    def _keys(self) -> Numbers:
+        return self._key(self.groups, self.times)
+
+    @cached_property
+    def _bounds(self) -> tuple[float, float]:
+        if not len(self.times):
+            return 0.0, 1.0
+        first, last = float(self.times.min()), float(self.times.max())
+        return first, 3 * (last - first) + 1.0
+
+    @cached_property
+    def _scale(self) -> float:
+        """Seconds below which two times count as one: the usual step within a group."""
+        steps = np.diff(self.times)[np.diff(self.groups) == 0]
+        steps = steps[steps > 0]
+        return float(np.median(steps)) / 10 if len(steps) else 1.0
+
+    def _key(self, groups: Codes, times: Numbers) -> Numbers:
+        """One number that sorts as group and time do; times far outside stay in their group."""
+        first, span = self._bounds
+        place: Numbers = np.clip(times - first, -span / 3, 2 * span / 3)
+        return groups * span + place
+
+    def places(self, groups: Codes, times: Numbers) -> NDArray[np.intp]:
+        """How many known cells lie before each row."""
+        return np.searchsorted(self._keys, self._key(groups, times))
+
+    def _edges(self, groups: Codes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        return np.searchsorted(self.groups, groups), np.searchsorted(self.groups, groups, "right")
+
+    def around(self, groups: Codes, times: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+        """Of each row: between its two nearest known values, the mean of few, the mean of many.
+
+        NaN where the group has no known value, or the row no time.
+        """
+        place = self.places(groups, times)
+        first, last = self._edges(groups)
+        near, wide = (self._window(place, place, first, last, width) for width in (_NEAR, _WIDE))
+        between = self._between(place, first, last, times)
+        return between, np.where(np.isnan(times), np.nan, near), wide
+
+    def among_themselves(self) -> Numbers:
+        """For each known cell the mean of the few around it, without itself."""
+        if not len(self.values):
+            return self.values
+        place = np.arange(len(self.values))
+        starts = np.flatnonzero(np.r_[True, np.diff(self.groups) != 0])
+        lengths = np.diff(np.r_[starts, len(place)])
+        first = np.repeat(starts, lengths)
+        return self._window(place, place + 1, first, np.repeat(starts + lengths, lengths), _NEAR)
+
+    def _window(
+        self,
+        before: NDArray[np.intp],
+        after: NDArray[np.intp],
+        first: NDArray[np.intp],
+        last: NDArray[np.intp],
+        width: int,
+    ) -> Numbers:
+        """The mean of up to `width` cells on each side; what lies from before to after is left."""
+        low, high = np.maximum(before - width, first), np.minimum(after + width, last)
+        own = self._sums[after] - self._sums[before]
+        count = high - low - (after - before)
+        total = self._sums[high] - self._sums[low] - own
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    def _between(
+        self,
+        place: NDArray[np.intp],
+        first: NDArray[np.intp],
+        last: NDArray[np.intp],
+        times: Numbers,
+    ) -> Numbers:
+        """Linear between the value before and the one after; the nearer one at an end."""
+        if not len(self.values):
+            return np.full(len(times), np.nan)
+        total, weight = np.zeros(len(times)), np.zeros(len(times))
+        for cell, inside in ((place - 1, place > first), (place, place < last)):
+            cell = np.clip(cell, 0, len(self.values) - 1)  # noqa: PLW2901 - outside ones weigh 0
+            nearness = np.where(inside, 1 / (self._scale + np.abs(self.times[cell] - times)), 0.0)
+            total += nearness * self.values[cell]
+            weight += nearness
+        return np.where(weight > 0, total / np.where(weight > 0, weight, 1), np.nan)
+
+
+def order_of(groups: Codes, times: Numbers) -> NDArray[np.intp]:
+    """The order by group and then by time; quick where rows already lie in the order of time."""
+    is_sorted = bool(np.all(times[1:] >= times[:-1]))
+    by_time = np.arange(len(times)) if is_sorted else np.argsort(times, kind="stable")
+    codes = groups[by_time]
+    if len(codes) and codes.min() > -_SHORT and codes.max() < _SHORT:
+        # numpy sorts short integers by radix, in a tenth of the time.
+        codes = codes.astype(np.int16)
+    return by_time[np.argsort(codes, kind="stable")]
+
+
+def group_means(codes: Codes, values: Numbers, levels: int) -> Table:
+    """The mean of each group, drawn towards 0 where rows are few; the last two are of none."""
+    known = ~np.isnan(values) & (codes >= 0)
+    total = np.bincount(codes[known], weights=values[known], minlength=levels + 2)
+    count = np.bincount(codes[known], minlength=levels + 2)
+    return total / (count + SHRINKAGE)
+
+
+def looked_up(table: Table, codes: Codes) -> Numbers:
+    """The table's entry of each code; unseen and missing ones get the empty entry at its end."""
+    found: Numbers = table[np.where((codes < 0) | (codes >= len(table) - 2), len(table) - 1, codes)]
+    return found
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which groups tell something of a column; chosen once, before its cells are hidden.
+
+    time_key: the key within which neighbours in time are alike; WHOLE for all rows.
+    effects: keys whose groups differ beyond that, the strongest first.
+    levels: how many groups each key has.
+    """
+
+    time_key: str
+    effects: tuple[str, ...]
+    levels: Mapping[str, int]
+
+    def times(self, rows: Rows) -> tuple[Codes, Numbers]:
+        """Group and time of each row."""
+        axis = np.full(rows.count, np.nan) if rows.axis is None else rows.axis
+        return self.groups(self.time_key, rows), axis
+
+    @staticmethod
+    def groups(key: str, rows: Rows) -> Codes:
+        """The codes of a key; of all rows one."""
+        return rows.keys[key] if key else np.zeros(rows.count, dtype=np.int64)
+
+
+def choose_plan(values: Numbers, rows: Rows, levels: Mapping[str, int]) -> Plan:
+    """Try each key: how well its neighbours in time, and then its groups, tell a known value."""
+    if rows.count > _PLANNED_ROWS:
+        # Rows that follow each other, so that neighbours in time are as near as they are in all.
+        start = (rows.count - _PLANNED_ROWS) // 2
+        some = np.arange(start, start + _PLANNED_ROWS)
+        values, rows = values[some], rows.take(some)
+    usable = [key for key, count in levels.items() if 1 < count < rows.count]
+    time_key, left = WHOLE, values - np.nanmean(values)
+    if rows.axis is not None:
+        tried = {key: _left_of_time(values, rows, key) for key in (WHOLE, *usable)}
+        time_key = min(tried, key=lambda key: float(np.nanmean(np.square(tried[key]))))
+        left = tried[time_key]
+    strength = {}
+    for key in usable:
+        strength[key] = _told_by_group(rows.keys[key], left, levels[key])
+    ranked = sorted((key for key in usable if strength[key] > _LEAST_EFFECT), key=strength.get)  # type: ignore[arg-type]
+    return Plan(time_key, tuple(ranked[::-1][:_MOST_EFFECTS]), levels)
+
+
+def _left_of_time(values: Numbers, rows: Rows, key: str) -> Numbers:
+    """What the neighbours in time leave of each known value; what has none leaves its all."""
+    plan = Plan(key, (), {})
+    groups, axis = plan.times(rows)
+    line, order = _line(values, groups, axis)
+    expected = line.among_themselves()
+    left = values - np.nanmean(values)
+    left[order] = np.where(np.isnan(expected), left[order], line.values - expected)
+    return left
+
+
+def _line(values: Numbers, groups: Codes, axis: Numbers) -> tuple[Timeline, NDArray[np.intp]]:
+    known = np.flatnonzero(~np.isnan(values) & ~np.isnan(axis))
+    order = known[order_of(groups[known], axis[known])]
+    return Timeline(groups[order], axis[order], values[order]), order
+
+
+def _told_by_group(codes: Codes, left: Numbers, levels: int) -> float:
+    """The share of variance that a group's other rows explain; 0 and less is nothing."""
+    known = ~np.isnan(left) & (codes >= 0)
+    codes, left = codes[known], left[known]
+    total = np.bincount(codes, weights=left, minlength=levels)[codes] - left
+    count = np.bincount(codes, minlength=levels)[codes] - 1
+    spread = float(np.mean(np.square(left))) if len(left) else 0.0
+    if spread == 0.0:
+        return 0.0
+    return 1 - float(np.mean(np.square(left - total / (count + SHRINKAGE)))) / spread
+
+
+FEATURES = ("expected", "near", "between", "wide", "scaled", "similar", "own", "seen")
+"""What a row is told, each in the column's own unit but `seen`, a count of rows:
+
+expected: near, plus what its groups differ by. near, between, wide: the time key's neighbours.
+scaled: near, times its strongest group's usual ratio. similar: neighbours among groups of a like
+ratio. own: neighbours within the strongest group alone. seen: known rows of that group.
+"""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The known values of one column, ready to be asked."""
+
+    plan: Plan
+    mean: float
+    line: Timeline
+    effects: Mapping[str, Table]
+    ratio: Table
+    bands: Numbers
+    similar: Timeline
+    own: Timeline
+    seen: Table
+
+    @property
+    def _best(self) -> str | None:
+        return self.plan.effects[0] if self.plan.effects else None
+
+    def ask(self, rows: Rows) -> dict[str, Numbers]:
+        """What is told of each row, by the names of FEATURES; never NaN."""
+        groups, axis = self.plan.times(rows)
+        between, near, wide = self.line.around(groups, axis)
+        near = np.where(np.isnan(near), self.mean, near)
+        told = {"near": near, "between": _or(between, near), "wide": _or(wide, near)}
+        differs = sum(
+            (looked_up(table, rows.keys[key]) for key, table in self.effects.items()),
+            start=np.zeros(rows.count),
+        )
+        told["expected"] = near + differs
+        if self._best is None:
+            nothing = {"scaled": near, "similar": near, "own": near, "seen": np.zeros(rows.count)}
+            return told | nothing
+        best = rows.keys[self._best]
+        ratio = looked_up(self.ratio, best)
+        similar, _, _ = self.similar.around(self._banded(groups, ratio), axis)
+        own, _, _ = self.own.around(best, axis)
+        told |= {"scaled": near * ratio, "seen": looked_up(self.seen, best)}
+        return told | {
+            "similar": _or(similar, told["expected"]),
+            "own": _or(own, told["expected"]),
+        }
+
+    def _banded(self, groups: Codes, ratio: Numbers) -> Codes:
+        return groups * (_SIMILAR_BANDS + 1) + np.searchsorted(self.bands, ratio)
+
+
+def learn_surroundings(values: Numbers, rows: Rows, plan: Plan) -> Surroundings:
+    """Keep what is known of a column; hidden cells are NaN in `values`."""
+    groups, axis = plan.times(rows)
+    mean = float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
+    line, order = _line(values, groups, axis)
+    near = np.full(len(values), mean)
+    near[order] = _or(line.among_themselves(), np.full(len(order), mean))
+    near[np.isnan(values)] = np.nan
+    effects, left = {}, values - near
+    for key in plan.effects:
+        codes = rows.keys[key]
+        effects[key] = group_means(codes, left, plan.levels[key])
+        left = left - looked_up(effects[key], codes)
+    nothing = Timeline(groups[:0], axis[:0], values[:0])
+    empty = Surroundings(
+        plan, mean, line, effects, np.ones(2), np.zeros(0), nothing, nothing, np.zeros(2)
+    )
+    return _with_best(empty, values, near, rows) if plan.effects else empty
+
+
+def _with_best(base: Surroundings, values: Numbers, near: Numbers, rows: Rows) -> Surroundings:
+    """Add what the strongest group tells: its ratio to its surroundings, its like, itself."""
+    plan = base.plan
+    best, levels = rows.keys[plan.effects[0]], plan.levels[plan.effects[0]]
+    groups, axis = plan.times(rows)
+    ratio = _ratios(best, values, near, levels, base.mean)
+    of_rows = looked_up(ratio, best)
+    bands = np.quantile(of_rows, np.linspace(0, 1, _SIMILAR_BANDS + 1)[1:-1])
+    known = ~np.isnan(values) & (best >= 0)
+    banded = groups * (_SIMILAR_BANDS + 1) + np.searchsorted(bands, of_rows)
+    return Surroundings(
+        plan,
+        base.mean,
+        base.line,
+        base.effects,
+        ratio,
+        bands,
+        Timeline.of(banded, axis, values),
+        Timeline.of(best, axis, values),
+        np.r_[np.bincount(best[known], minlength=levels)[:levels], 0.0, 0.0],
+    )
+
+
+def _ratios(codes: Codes, values: Numbers, near: Numbers, levels: int, mean: float) -> Table:
+    """How many times its surroundings each group has; 1 for none, and near 1 for few rows."""
+    known = ~np.isnan(values) & (codes >= 0)
+    belief = SHRINKAGE * abs(mean) or 1.0
+    have = np.bincount(codes[known], weights=values[known], minlength=levels + 2) + belief
+    around = np.bincount(codes[known], weights=near[known], minlength=levels + 2) + belief
+    return np.where(np.abs(around) > 1e-9 * belief, have / np.where(around == 0, 1, around), 1.0)
+
+
+def _or(values: Numbers, instead: Numbers) -> Numbers:
+    return np.where(np.isnan(values), instead, values)

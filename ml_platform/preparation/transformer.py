@@ -1,0 +1,327 @@
+"""`AutoPrepare`: automatic cleaning as a scikit-learn transformer.
+
+It strings the steps together - read, bound, fill, take dates apart, encode - learns each on the
+training rows, and leaves a receipt. Rows never come or go in `transform`, because a pipeline has
+its labels beside them; `prepare` is for tables, and drops the rows that are to be dropped.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ml_platform.kernel.errors import DataError
+from ml_platform.preparation.columns import Column, Columns, Mask
+from ml_platform.preparation.duplicates import by_key, exact
+from ml_platform.preparation.fitted import to_series
+from ml_platform.preparation.options import ALLOWED, AUTO, DELETE, OFF, check_columns, word
+from ml_platform.preparation.reading import learn_and_read
+from ml_platform.preparation.receipt import Receipt, write_receipt
+from ml_platform.preparation.steps import Learnt, Options, learn
+
+_EXACT = 2.0**53
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared table.
+
+    frame: its rows, without those that were dropped. cells: for each of these rows and each column
+    that came, what was done to the cell (bits of `fitted`: 1 recoded, 2 refused, 4 clipped,
+    8 filled). receipt: what was found and done.
+    """
+
+    frame: pd.DataFrame
+    cells: pd.DataFrame
+    receipt: Receipt
+
+
+class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Automatic cleaning, learnt on training rows and applied to any.
+
+    Args:
+        mode: what an option that is not given (None) is: in "auto" it is auto, in "manual" off.
+        duplicates: rows that are wholly alike: auto (the same as exact), exact, off. `prepare`
+            drops them.
+        duplicate_keys: columns that make rows duplicates when they agree; the first row is kept.
+        missing_num: how gaps in numbers are filled: auto, mean, median, most_frequent, constant,
+            group, time, linear, boosted, knn, neural, delete, off.
+        missing_categ: how gaps in categories are filled: auto, most_frequent, evidence, own,
+            delete, off.
+        fill_value: the number for `missing_num="constant"`.
+        indicators: add `<column>_missing` for each column that has gaps; "auto" does so where no
+            method did better than the simplest.
+        outliers: auto (quartiles, measured numbers only), iqr, zscore, flag, forest, delete, off.
+        outlier_param: how many interquartile ranges (iqr) or deviations (zscore) are usual.
+        outlier_skip: columns whose outliers are left alone.
+        encode_categ: auto, onehot, ordinal, target, frequency, hashing, off.
+        extract_datetime: the finest part taken of dates, Y, M, D, h, m, s; auto; off.
+        cyclical: parts of dates as sine and cosine too.
+        holidays: a country, like "KR", whose holidays get a column.
+        durations: pairs of date columns whose distance in seconds gets a column.
+        text: what is made of texts: string, minhash, gap (skrub's encoders), off.
+        columns: what a column says for itself: {"shop": {"missing": "median", "encode": "target",
+            "outliers": "off", "dates": "D", "kind": "category"}}.
+        target: a column of the rows that is passed on as it is and tells nothing to the others.
+        budget_s: seconds of learning after which no heavy method is begun.
+        random_state: of the hidden cells and of the estimators.
+        n_jobs: columns that learn at the same time; -1 for one a core.
+
+    Attributes:
+        receipt_: what was found in each column and done, and how well.
+        preparation_: what was learnt, as plain data.
+    """
+
+    def __init__(  # noqa: PLR0913 - the options of AutoClean, and more
+        self,
+        *,
+        mode: str = AUTO,
+        duplicates: str | bool | None = None,
+        duplicate_keys: list[str] | None = None,
+        missing_num: str | bool | None = None,
+        missing_categ: str | bool | None = None,
+        fill_value: float = 0.0,
+        indicators: bool | str = False,
+        outliers: str | bool | None = None,
+        outlier_param: float | None = None,
+        outlier_skip: list[str] | None = None,
+        encode_categ: str | bool | None = None,
+        extract_datetime: str | bool | None = None,
+        cyclical: bool = False,
+        holidays: str | None = None,
+        durations: list[tuple[str, str]] | None = None,
+        text: str | bool | None = None,
+        columns: dict[str, dict[str, Any]] | None = None,
+        target: str | None = None,
+        budget_s: float | None = None,
+        random_state: int = 0,
+        n_jobs: int = 1,
+    ) -> None:
+        self.mode = mode
+        self.duplicates = duplicates
+        self.duplicate_keys = duplicate_keys
+        self.missing_num = missing_num
+        self.missing_categ = missing_categ
+        self.fill_value = fill_value
+        self.indicators = indicators
+        self.outliers = outliers
+        self.outlier_param = outlier_param
+        self.outlier_skip = outlier_skip
+        self.encode_categ = encode_categ
+        self.extract_datetime = extract_datetime
+        self.cyclical = cyclical
+        self.holidays = holidays
+        self.durations = durations
+        self.text = text
+        self.columns = columns
+        self.target = target
+        self.budget_s = budget_s
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
+        """Learn from training rows; see `fit_transform` for what they become."""
+        self._learn(X, y)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **_: Any) -> Any:  # noqa: N803
+        """Learn from training rows and prepare them.
+
+        It differs from `fit(X).transform(X)` in target encodings alone: here they are cross-fitted.
+        """
+        frame, learnt = self._learn(X, y)
+        return self._given_back(X, frame, learnt.made)
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        """Prepare rows by what was learnt; as many leave as came."""
+        check_is_fitted(self, "preparation_")
+        frame = self._frame(X, reset=False)
+        columns, _ = self.preparation_.read(frame)
+        return self._given_back(X, frame, self.preparation_.apply(columns))
+
+    def row(self, values: Mapping[str, object]) -> dict[str, Any]:
+        """One row, given and returned by column; the same values as `transform` gives."""
+        check_is_fitted(self, "preparation_")
+        made = self.preparation_.apply(self.preparation_.read_row(values))
+        row = {
+            name: to_series(column, whole=name in self._whole)[0] for name, column in made.items()
+        }
+        return row | {name: values.get(name) for name in self.preparation_.kept}
+
+    def prepare(self, frame: pd.DataFrame) -> Prepared:
+        """Learn from a table and prepare it: duplicates, and rows to delete, are dropped.
+
+        Raises:
+            DataError: the table cannot be prepared.
+            DeclarationError: an option is not one.
+        """
+        self._learn(frame, None)
+        return self.apply(frame)
+
+    def apply(self, frame: pd.DataFrame) -> Prepared:
+        """Prepare a table by what was learnt, and drop its rows that are to be dropped."""
+        check_is_fitted(self, "preparation_")
+        columns, cells = self.preparation_.read(frame)
+        drop, reasons = self._dropped(frame, columns)
+        made = self.preparation_.apply(columns, cells)
+        keep = ~drop
+        result = self._as_frame(made, frame)[keep]
+        marks = pd.DataFrame(cells, index=frame.index)[keep]
+        receipt = write_receipt(self._learnt, columns, made, cells, keep, reasons)
+        return Prepared(result, marks, receipt)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Names of the columns that leave."""
+        del input_features
+        check_is_fitted(self, "preparation_")
+        return np.array(self._names, dtype=object)
+
+    def _learn(self, X: Any, y: Any) -> tuple[pd.DataFrame, Learnt]:  # noqa: N803
+        options, duplicates = self._options()
+        frame = self._frame(X, reset=True)
+        check_columns(options.columns, tuple(frame.columns))
+        if not len(frame):
+            raise DataError("the rows to learn from", "there are none", fix="give at least one row")
+        if not len(frame.columns):
+            raise DataError("the rows to learn from", "0 feature(s), minimum of 1 is required")
+        self._duplicates = duplicates
+        learnt = learn(frame, options, self._labels(y))
+        self._learnt, self.preparation_ = learnt, learnt.preparation
+        self._whole = {
+            name for name, reader in learnt.preparation.readers.items() if _is_whole(reader, learnt)
+        }
+        self._names = [*learnt.made, *options.kept]
+        self.receipt_ = write_receipt(
+            learnt, learnt.columns, learnt.made, learnt.cells, np.ones(len(frame), bool), {}
+        )
+        return frame, learnt
+
+    def _options(self) -> tuple[Options, str]:
+        given = {name: self._word(name) for name in ALLOWED}
+        options = Options(
+            missing_num=given["missing_num"],
+            missing_categ=given["missing_categ"],
+            fill_value=self.fill_value,
+            indicators=self.indicators,
+            outliers=given["outliers"],
+            outlier_param=self.outlier_param,
+            outlier_skip=tuple(self.outlier_skip or ()),
+            encode=given["encode_categ"],
+            dates=given["extract_datetime"],
+            cyclical=self.cyclical,
+            holidays=self.holidays,
+            durations=tuple(map(tuple, self.durations or ())),  # type: ignore[arg-type]
+            text=given["text"],
+            columns=self.columns or {},
+            kept=(self.target,) if self.target else (),
+            budget_s=self.budget_s,
+            seed=int(self.random_state or 0),
+            jobs=_jobs(self.n_jobs),
+        )
+        return options, given["duplicates"]
+
+    def _word(self, name: str) -> str:
+        given = getattr(self, name)
+        if given is None:
+            return OFF if self.mode == "manual" or name == "text" else AUTO
+        return word(name, given)
+
+    def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:  # noqa: N803
+        if not isinstance(X, pd.DataFrame):
+            array = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
+            return pd.DataFrame(array, columns=[f"x{place}" for place in range(array.shape[1])])
+        frame = _with_names(X)
+        if reset:
+            self.n_features_in_ = len(frame.columns)
+            self.feature_names_in_ = np.array(frame.columns, dtype=object)
+        return frame
+
+    def _labels(self, y: Any) -> Column | None:
+        if y is None:
+            return None
+        labels = pd.Series(np.asarray(y).ravel(), name="the labels")
+        return learn_and_read("the labels", labels)[1].column
+
+    def _dropped(self, frame: pd.DataFrame, columns: Columns) -> tuple[Mask, dict[str, int]]:
+        """Rows to drop, and how many for which reason."""
+        drop, reasons = np.zeros(len(frame), dtype=bool), {}
+        for reason, mask in self._drops(frame, columns):
+            new = mask & ~drop
+            if new.any():
+                reasons[reason] = int(new.sum())
+            drop |= mask
+        return drop, reasons
+
+    def _drops(self, frame: pd.DataFrame, columns: Columns) -> Any:
+        if self._duplicates != OFF:
+            yield "duplicates", exact(frame)
+        if self.duplicate_keys:
+            yield (
+                f"duplicates by {', '.join(self.duplicate_keys)}",
+                by_key(frame, self.duplicate_keys),
+            )
+        options, _ = self._options()
+        for name, column in columns.items():
+            if column.kind in ("number", "flag", "category"):
+                is_number = column.kind != "category"
+                if options.of(name, "missing", is_number=is_number) == DELETE:
+                    yield f"no value in {name}", column.missing()
+        if options.outliers == DELETE:
+            yield "outliers", self.preparation_.outlier_rows(columns)
+
+    def _given_back(self, X: Any, frame: pd.DataFrame, made: Columns) -> Any:  # noqa: N803
+        if isinstance(X, pd.DataFrame):
+            return self._as_frame(made, frame)
+        return np.column_stack([to_series(column) for column in made.values()])
+
+    def _as_frame(self, made: Columns, frame: pd.DataFrame) -> pd.DataFrame:
+        given = {
+            name: to_series(column, whole=name in self._whole) for name, column in made.items()
+        }
+        given |= {name: frame[name].to_numpy() for name in self.preparation_.kept}
+        return pd.DataFrame(given, index=frame.index)
+
+
+def _is_whole(reader: Any, learnt: Learnt) -> bool:
+    """Whether a column is given as integers: it is whole, and no gap can be left in it."""
+    column = learnt.made.get(reader.name)
+    return bool(
+        reader.integers
+        and column is not None
+        and column.kind == "number"
+        and learnt.preparation.filling is not None
+        and reader.name not in learnt.preparation.unfilled
+        and np.abs(column.values).max(initial=0.0) < _EXACT
+    )
+
+
+def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same frame with columns called by text; nothing is copied.
+
+    Raises:
+        DataError: two columns have the same name.
+    """
+    names = [name if isinstance(name, str) else str(name) for name in frame.columns]
+    twice = (
+        sorted({name for name in names if names.count(name) > 1})
+        if len(set(names)) < len(names)
+        else []
+    )
+    if twice:
+        raise DataError(
+            f"column '{twice[0]}'",
+            f"{names.count(twice[0])} columns have this name",
+            allowed="one column of each name",
+            fix="give each its own name before they are prepared",
+        )
+    return frame if list(frame.columns) == names else frame.set_axis(names, axis=1)
+
+
+def _jobs(asked: int) -> int:
+    import os
+
+    return asked if asked > 0 else max(1, (os.cpu_count() or 1) + 1 + asked)
