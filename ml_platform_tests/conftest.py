@@ -39,11 +39,11 @@ class Workshop:
     It is loaded as the server does, and runs on an instance and tables of its own.
     """
 
-    def __init__(self, root, instance):
-        self.package = f"defs_{uuid.uuid4().hex}"
+    def __init__(self, root, instance, package=None):
+        self.package = package or f"defs_{uuid.uuid4().hex}"
         self.root, self.instance = root, instance
         self.shop = root / self.package / "shop"
-        self.shop.mkdir(parents=True)
+        self.shop.mkdir(parents=True, exist_ok=True)
         (root / self.package / "__init__.py").touch()
         self.store = TableStore(str(root / "tables"))
 

@@ -1,10 +1,17 @@
 """Runs started from here: what is told of them, and which partitions they make."""
 
+import os
+import subprocess
+import sys
+import textwrap
+
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from ml_platform.execution.launch import materialise, partitions_between
 from ml_platform.kernel.errors import NotFoundError
+from ml_platform.kernel.names import TableKey
 
 DAYS = {"every": "day", "start": "2024-01-01", "end": "2024-01-08"}
 A = dg.AssetKey(["features", "a"])
@@ -78,3 +85,94 @@ def test_partitions_that_say_nothing_possible_are_broken(workshop, partitions, s
     workshop.table("a", partitions=partitions)
     (broken,) = workshop.load().broken
     assert said in str(broken)
+
+
+ROWS = 50_000
+PARTS = ["p1", "p2", "p3", "p4"]
+
+MEETING = """
+    import itertools, os, pathlib, time
+    import pandas as pd
+
+    calls = itertools.count()
+
+    def sales(base):
+        \"\"\"The rows of this run, once the other one has its own of the same partition.\"\"\"
+        who, number = os.environ["WHO"], next(calls)
+        place = pathlib.Path(os.environ["MEETING"])
+        (place / f"{who}-{number}").touch()
+        deadline = time.monotonic() + 120
+        while len(list(place.glob(f"*-{number}"))) < 2:
+            assert time.monotonic() < deadline, "the other run did not come"
+            time.sleep(0.001)
+        return pd.DataFrame({"k": [f"{who}{n}" for n in range(ROWS)], "who": who})
+"""
+
+RUN = """
+    import importlib, os, pathlib, sys
+    import dagster as dg
+    import ml_platform_tests.conftest as tests
+    from ml_platform.execution.launch import materialise
+
+    root, package, *partitions = sys.argv[1:]
+    sys.path.insert(0, root)
+    with dg.DagsterInstance.get() as instance:
+        shop = tests.Workshop(pathlib.Path(root), instance, package)
+        outcome = shop.run("features/sales", partitions=partitions)
+    sys.exit("\\n".join(one.message for one in outcome.failures) or None)
+"""
+
+
+def run_twice_at_once(workshop, tmp_path):
+    """Make features/sales in two processes, which begin to write each partition together."""
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    command = [sys.executable, "-c", textwrap.dedent(RUN), tmp_path, workshop.package, *PARTS]
+    runs = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, "WHO": who, "MEETING": str(meeting)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for who in "ab"
+    ]
+    told = [run.communicate()[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], told
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("write", "writers"),
+    [
+        ({"write": "replace", "keep_versions": 1}, 1),
+        ({"write": "merge", "merge_key": ["k"]}, 2),
+        ({"write": "append"}, 2),
+    ],
+    ids=lambda one: one["write"] if isinstance(one, dict) else "",
+)
+def test_two_runs_that_write_a_partition_at_once_leave_it_whole(workshop, tmp_path, write, writers):
+    key = TableKey("features", "sales")
+    workshop.store.write("shop", TableKey("raw", "base"), pa.table({"n": [1]}))
+    if write["write"] == "replace":  # what is there is kept by both
+        for part in PARTS:
+            workshop.store.write("shop", key, pa.table({"k": ["old"]}), partition=part)
+    workshop.write("maker.py", MEETING.replace("ROWS", str(ROWS)))
+    workshop.declare(
+        "FeatureTable",
+        "sales",
+        key="features/sales",
+        python=f"{workshop.package}.shop.maker:sales",
+        inputs={"base": "raw/base"},
+        partitions={"keys": PARTS},
+        **write,
+    )
+    run_twice_at_once(workshop, tmp_path)
+    for part in PARTS:
+        rows = workshop.store.read("shop", key, partitions=[part])
+        assert rows.num_rows == writers * ROWS
+        assert len(rows["k"].unique()) == writers * ROWS
+        assert len(rows["who"].unique()) == writers
+    for run in workshop.instance.get_runs():
+        assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert [*tmp_path.glob("tables/**/.scratch*")] == []
