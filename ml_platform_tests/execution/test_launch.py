@@ -1,5 +1,6 @@
 """Runs started from here: what is told of them, and which partitions they make."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -85,6 +86,58 @@ def test_partitions_that_say_nothing_possible_are_broken(workshop, partitions, s
     workshop.table("a", partitions=partitions)
     (broken,) = workshop.load().broken
     assert said in str(broken)
+
+
+JOB = """
+    import pathlib
+    import dagster as dg
+    from ml_platform_tests.conftest import Workshop
+
+    def job():
+        root = pathlib.Path(__file__).parents[1]
+        with dg.DagsterInstance.get() as instance:
+            shop = Workshop(root, instance, __name__.partition(".")[0])
+            tables = shop.load().definitions
+        everything = dg.Definitions(jobs=[dg.define_asset_job("everything")])
+        return dg.Definitions.merge(tables, everything).resolve_job_def("everything")
+"""
+
+
+def test_a_run_that_goes_on_after_its_failure_makes_only_what_is_missing(workshop):
+    prices = TableKey("raw", "prices")
+    workshop.store.write("shop", prices, pa.table({"n": [1, 1]}))
+    workshop.table("a", "SELECT unnest([1, 2]) AS n")
+    workshop.table("b", "FROM features.a JOIN raw.prices USING (n)", write="merge", merge_key=["n"])
+    workshop.table("c", "FROM features.b")
+    module = f"{workshop.package}.job"
+    (workshop.root / workshop.package / "job.py").write_text(textwrap.dedent(JOB))
+    job = dg.reconstructable(importlib.import_module(module).job)
+    here = {"execution": {"config": {"in_process": {}}}}
+    with dg.execute_job(job, workshop.instance, run_config=here) as first:
+        assert not first.success
+        assert "2 new rows have the key n=1" in str(first.all_events)
+    assert made(workshop) == {"a": 1, "b": 0, "c": 0}
+
+    workshop.store.write("shop", prices, pa.table({"n": [1, 2]}))
+    again = dg.ReexecutionOptions.from_failure(first.run_id, workshop.instance)
+    with dg.execute_job(
+        job, workshop.instance, run_config=here, reexecution_options=again
+    ) as second:
+        assert second.success
+    assert made(workshop) == {"a": 1, "b": 1, "c": 1}
+    assert workshop.rows("features/c") == [{"n": 1}, {"n": 2}]
+
+
+def made(workshop):
+    """How often each table was materialised."""
+    return {
+        name: len(
+            workshop.instance.fetch_materializations(
+                dg.AssetKey(["features", name]), limit=10
+            ).records
+        )
+        for name in "abc"
+    }
 
 
 ROWS = 50_000
