@@ -7,19 +7,20 @@ interface, and as a page of its own.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_platform.preparation.columns import Column, Columns, Mask
+from ml_platform.preparation.filling import Judged
 from ml_platform.preparation.fitted import CLIPPED, FILLED, RECODED, REFUSED, Cells
 from ml_platform.preparation.gaps import together
 
-if TYPE_CHECKING:
-    from ml_platform.preparation.steps import Learnt
-
 BINS = 12
+PICTURED_ROWS = 20_000
+"""Of more rows every n-th is looked at for means and pictures; counts are of all."""
+
 _PATTERNS = 5
 _HEADER = (
     "column",
@@ -32,6 +33,15 @@ _HEADER = (
     "after",
 )
 _BARS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What learning saw: sentences by column, how its fills did, CPU seconds by step."""
+
+    found: Mapping[str, list[str]]
+    judged: Mapping[str, Judged]
+    seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,7 @@ def _picture(like: Mapping[str, Any]) -> str:
 
 
 def write_receipt(
-    learnt: "Learnt",
+    findings: Findings,
     columns: Columns,
     made: Columns,
     cells: Cells,
@@ -133,7 +143,7 @@ def write_receipt(
     """The receipt of rows that were prepared by what was learnt."""
     gaps = np.column_stack([column.missing() for column in columns.values()])
     written = [
-        _column_receipt(name, column, made.get(name), cells[name], learnt)
+        _column_receipt(name, column, made.get(name), cells[name], findings)
         for name, column in columns.items()
     ]
     return Receipt(
@@ -142,20 +152,20 @@ def write_receipt(
         dropped=dict(dropped),
         together=together(gaps, tuple(columns))[:_PATTERNS],
         columns=written,
-        seconds=dict(learnt.seconds),
+        seconds=dict(findings.seconds),
     )
 
 
 def _column_receipt(
-    name: str, column: Column, after: Column | None, cells: NDArray[np.uint8], learnt: "Learnt"
+    name: str, column: Column, after: Column | None, cells: NDArray[np.uint8], findings: Findings
 ) -> ColumnReceipt:
-    judged = learnt.judged.get(name)
+    judged = findings.judged.get(name)
     edges = _edges(column)
     return ColumnReceipt(
         name=name,
         kind=column.kind,
         rows=len(column.values),
-        found=list(learnt.found.get(name, [])),
+        found=list(findings.found.get(name, [])),
         gaps=int(column.missing().sum()),
         method=judged.chosen if judged else "",
         errors=dict(judged.errors) if judged else {},
@@ -178,7 +188,7 @@ def _edges(column: Column) -> NDArray[np.float64] | None:
     """The bins of a number's picture: from its 1st to its 99th percentile, the rest at the ends."""
     if column.kind not in ("number", "flag"):
         return None
-    known = column.values[:: len(column.values) // 20_000 + 1]
+    known = column.values[:: len(column.values) // PICTURED_ROWS + 1]
     known = known[~np.isnan(known)]
     if not len(known):
         return None
@@ -189,12 +199,14 @@ def _edges(column: Column) -> NDArray[np.float64] | None:
 def _like(column: Column, edges: NDArray[np.float64] | None) -> dict[str, Any]:
     """What values are like: a number's mean, deviation and histogram; a category's levels."""
     if column.kind == "category":
-        count = np.bincount(column.values[column.values >= 0], minlength=len(column.levels))
+        some = column.values[:: len(column.values) // PICTURED_ROWS + 1]
+        count = np.bincount(some[some >= 0], minlength=len(column.levels))
         first = [str(level) for level in column.levels[:BINS]]
         return {"levels": first, "counts": count[:BINS].tolist(), "different": len(column.levels)}
     if column.kind not in ("number", "flag"):
         return {}
-    known = column.values[~np.isnan(column.values)]
+    known = column.values[:: len(column.values) // PICTURED_ROWS + 1]
+    known = known[~np.isnan(known)]
     if not len(known):
         return {}
     with np.errstate(over="ignore", invalid="ignore"):  # 1e308 twice is beyond what can be told

@@ -16,6 +16,7 @@ from ml_platform.preparation.options import AUTO, DELETE, OFF, column_word
 from ml_platform.preparation.outliers import Bounds, is_clippable, learn_bounds, learn_forest
 from ml_platform.preparation.race import Wanted, learn_filling
 from ml_platform.preparation.reading import Reader, learn_and_read
+from ml_platform.preparation.receipt import Findings
 
 NUMERIC = ("number", "flag")
 _KEY_SHARE = 0.9
@@ -60,7 +61,7 @@ class Options:
         return words[what]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Learnt:
     """A preparation, the rows it was learnt from as it prepares them, and what was seen."""
 
@@ -68,9 +69,7 @@ class Learnt:
     columns: Columns
     made: Columns
     cells: Cells
-    judged: Mapping[str, Judged]
-    found: dict[str, list[str]]
-    seconds: dict[str, float]
+    findings: Findings
 
 
 def learn(frame: pd.DataFrame, options: Options, target: Column | None = None) -> Learnt:
@@ -93,7 +92,7 @@ def learn(frame: pd.DataFrame, options: Options, target: Column | None = None) -
     base = preparation.apply(columns, cells)
     with _timed(seconds, "encoding"):
         preparation, made = _with_derived(preparation, base, options, target, found)
-    return Learnt(preparation, columns, made, cells, judged, found, seconds)
+    return Learnt(preparation, columns, made, cells, Findings(found, judged, seconds))
 
 
 class _timed:  # noqa: N801 - reads as a word at its use

@@ -83,8 +83,23 @@ class Timeline:
         """How many known cells lie before each row."""
         return np.searchsorted(self._keys, self._key(groups, times))
 
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        """Where the cells of each group begin, from the lowest group to the one after the last."""
+        if not len(self.groups):
+            return np.zeros(1, dtype=np.intp)
+        counts = np.bincount(self.groups - self.groups[0])
+        return np.concatenate([[0], np.cumsum(counts)])
+
     def _edges(self, groups: Codes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        return np.searchsorted(self.groups, groups), np.searchsorted(self.groups, groups, "right")
+        """Where the cells of each row's group begin and end; the same for a group of no cell."""
+        last = len(self._starts) - 1
+        place = groups - (self.groups[0] if len(self.groups) else 0)
+        inside = (place >= 0) & (place < last)
+        low = self._starts[np.where(inside, place, last)]
+        return low, np.where(
+            inside, self._starts[np.minimum(np.where(inside, place, 0) + 1, last)], low
+        )
 
     def around(self, groups: Codes, times: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         """Of each row: between its two nearest known values, the mean of few, the mean of many.
@@ -321,7 +336,8 @@ def _with_best(base: Surroundings, values: Numbers, near: Numbers, rows: Rows) -
     groups, axis = plan.times(rows)
     ratio = _ratios(best, values, near, levels, base.mean)
     of_rows = looked_up(ratio, best)
-    bands = np.quantile(of_rows, np.linspace(0, 1, _SIMILAR_BANDS + 1)[1:-1])
+    some = of_rows[:: len(of_rows) // _PLANNED_ROWS + 1]
+    bands = np.quantile(some, np.linspace(0, 1, _SIMILAR_BANDS + 1)[1:-1])
     known = ~np.isnan(values) & (best >= 0)
     banded = groups * (_SIMILAR_BANDS + 1) + np.searchsorted(bands, of_rows)
     return Surroundings(

@@ -171,7 +171,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         keep = ~drop
         result = self._as_frame(made, frame)[keep]
         marks = pd.DataFrame(cells, index=frame.index)[keep]
-        receipt = write_receipt(self._learnt, columns, made, cells, keep, reasons)
+        receipt = write_receipt(self._findings, columns, made, cells, keep, reasons)
         return Prepared(result, marks, receipt)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
@@ -190,13 +190,18 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError("the rows to learn from", "0 feature(s), minimum of 1 is required")
         self._duplicates = duplicates
         learnt = learn(frame, options, self._labels(y))
-        self._learnt, self.preparation_ = learnt, learnt.preparation
+        self.preparation_, self._findings = learnt.preparation, learnt.findings
         self._whole = {
             name for name, reader in learnt.preparation.readers.items() if _is_whole(reader, learnt)
         }
         self._names = [*learnt.made, *options.kept]
         self.receipt_ = write_receipt(
-            learnt, learnt.columns, learnt.made, learnt.cells, np.ones(len(frame), bool), {}
+            learnt.findings,
+            learnt.columns,
+            learnt.made,
+            learnt.cells,
+            np.ones(len(frame), bool),
+            {},
         )
         return frame, learnt
 
