@@ -95,7 +95,7 @@ def learn_neural(matrix: Matrix, target: Numbers, clues: int, seed: int) -> OnTo
     from sklearn.neural_network import MLPRegressor
 
     network = MLPRegressor(
-        _LAYERS,
+        hidden_layer_sizes=_LAYERS,
         early_stopping=len(target) >= _ROWS_TO_STOP_BY,
         max_iter=60,
         random_state=seed,
