@@ -165,6 +165,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def apply(self, frame: pd.DataFrame) -> Prepared:
         """Prepare a table by what was learnt, and drop its rows that are to be dropped."""
         check_is_fitted(self, "preparation_")
+        frame = _with_names(frame)
         columns, cells = self.preparation_.read(frame)
         drop, reasons = self._dropped(frame, columns)
         made = self.preparation_.apply(columns, cells)
