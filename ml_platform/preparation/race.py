@@ -7,7 +7,7 @@ row whose group is known again can be told more.
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ JUDGING_CELLS = 4_000
 
 LEAST_GAIN = 0.02
 """The share of its error that a method must take off the median's to be used in `auto`."""
+
+LEAST_CERTAINTY = 2.0
+"""Standard errors that its gain must be above nothing; with few hidden cells luck looks like 5 %."""
 
 _HIDDEN_SHARE = 0.12
 _MOST_FOLDS = 5
@@ -231,21 +234,25 @@ def _lessons(
     per_fold = _cells_to_hide(rows.count)
     folds = int(np.clip(np.ceil(TRAINING_CELLS / per_fold), 1, _MOST_FOLDS))
     parts: dict[str, list[_Lesson]] = {name: [] for name in targets}
+    has_judged = np.zeros_like(gaps)
     for fold in range(folds):
         hidden = hidden_like(gaps, per_fold, table.wanted.seed + fold)
         told, asked = _asked(hidden, targets, plans, rows)
         for place, name in enumerate(targets):
-            of_it = np.flatnonzero(hidden[asked, place])[: 2 * TRAINING_CELLS]
+            # Another round may hide the same cells; who has learnt them would judge by heart.
+            known = hidden[asked, place] & ~has_judged[asked, place]
+            of_it = np.flatnonzero(known)[: 2 * TRAINING_CELLS]
             judges = _judges(len(of_it), fold, folds, table.wanted.seed)
+            has_judged[asked[of_it[judges]], place] = True
             truth = rows.numbers[name][asked[of_it]]
             parts[name].append(_Lesson(told.take(of_it), truth, judges))
     return {name: _joined(lessons) for name, lessons in parts.items()}
 
 
 def _judges(count: int, fold: int, folds: int, seed: int) -> Mask:
-    """The last of several rounds judges; of a single one a quarter of its cells, at random."""
+    """The first of several rounds judges; of a single one a quarter of its cells, at random."""
     if folds > 1:
-        return np.full(count, fold == folds - 1)
+        return np.full(count, fold == 0)
     return np.random.default_rng(seed).random(count) < _JUDGED_SHARE
 
 
@@ -287,12 +294,17 @@ def _joined(lessons: Sequence[_Lesson]) -> _Lesson:
 
 @dataclass
 class _Race:
-    """The candidates for one column and their errors, RMSE over the truth's standard deviation."""
+    """The candidates for one column and their errors, RMSE over the truth's standard deviation.
+
+    beats: whether a candidate did better than the median by enough, and not by luck.
+    """
 
     name: str
     lesson: _Lesson
     errors: dict[str, float]
     estimators: dict[str, Estimator]
+    beats: dict[str, bool] = field(default_factory=dict)
+    simple: Numbers | None = None
 
     @property
     def judges(self) -> NDArray[np.intp]:
@@ -302,8 +314,16 @@ class _Race:
         """Keep the error of an estimate for the judging cells."""
         truth = self.lesson.truth[self.judges]
         spread = float(np.std(self.lesson.truth)) or 1.0
-        self.errors[method] = float(np.sqrt(np.mean(np.square(estimate - truth)))) / spread
+        squares = np.square(estimate - truth)
+        self.errors[method] = float(np.sqrt(np.mean(squares))) / spread
+        self.simple = squares if self.simple is None else self.simple
+        self.beats[method] = self._is_gain(method, self.simple - squares)
         return self.errors[method]
+
+    def _is_gain(self, method: str, gained: Numbers) -> bool:
+        chance = float(np.std(gained)) / np.sqrt(len(gained))
+        enough = self.errors[method] <= (1 - LEAST_GAIN) * self.errors["median"]
+        return enough and float(np.mean(gained)) > LEAST_CERTAINTY * chance
 
 
 def _learn_number(
@@ -319,9 +339,9 @@ def _learn_number(
     race.judge("median", np.full(len(race.judges), simple.constant))
     design = design_for(name, targets, table.rows, has_calendar=table.has_calendar)
     _let_race(race, design, IN_RACE if method == "auto" else (method,), table)
-    chosen = _winner(race.errors) if method == "auto" else method
+    chosen = _winner(race) if method == "auto" else method
     seconds = time.thread_time() - start
-    verdict = Judged(chosen, race.errors, len(race.judges), 0, seconds, _beats(race.errors, chosen))
+    verdict = Judged(chosen, race.errors, len(race.judges), 0, seconds, race.beats.get(chosen, False))
     if chosen in FREE:
         return NumberFill(chosen, simple.constant, decimals=decimals), verdict
     if chosen not in race.estimators:
@@ -330,14 +350,10 @@ def _learn_number(
     return fill, verdict
 
 
-def _winner(errors: Mapping[str, float]) -> str:
-    """The one with the least error, if that is worth anything beside the median."""
-    best = min(errors, key=lambda method: errors[method])
-    return best if _beats(errors, best) else "median"
-
-
-def _beats(errors: Mapping[str, float], method: str) -> bool:
-    return errors.get(method, np.inf) <= (1 - LEAST_GAIN) * errors["median"]
+def _winner(race: _Race) -> str:
+    """The one with the least error of those that are worth anything beside the median."""
+    worthy = [method for method, beats in race.beats.items() if beats]
+    return min(worthy, key=lambda method: race.errors[method], default="median")
 
 
 def _let_race(race: _Race, design: Design, methods: Sequence[str], table: _Table) -> None:
