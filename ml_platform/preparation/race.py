@@ -40,7 +40,7 @@ LEAST_GAIN = 0.02
 """The share of its error that a method must take off the median's to be used in `auto`."""
 
 LEAST_CERTAINTY = 2.0
-"""Standard errors that its gain must be above nothing; with few hidden cells luck looks like 5 %."""
+"""Standard errors that its gain must be above nothing: with few hidden cells luck looks like it."""
 
 _HIDDEN_SHARE = 0.12
 _MOST_FOLDS = 5
@@ -341,7 +341,8 @@ def _learn_number(
     _let_race(race, design, IN_RACE if method == "auto" else (method,), table)
     chosen = _winner(race) if method == "auto" else method
     seconds = time.thread_time() - start
-    verdict = Judged(chosen, race.errors, len(race.judges), 0, seconds, race.beats.get(chosen, False))
+    beats = race.beats.get(chosen, False)
+    verdict = Judged(chosen, race.errors, len(race.judges), 0, seconds, beats)
     if chosen in FREE:
         return NumberFill(chosen, simple.constant, decimals=decimals), verdict
     if chosen not in race.estimators:
