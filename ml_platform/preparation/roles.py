@@ -6,7 +6,7 @@ number that behaves like a name. `Rows` is what the filling of gaps works on.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ _FEW_LEVELS = 50
 _LEAST_ROWS = 10
 _LEAST_GAIN = 0.05
 _OF_OWN_GAIN = 0.1
+_EXTREME = 1e100
+"""Beyond it, and below one by it, squares of numbers end; such columns get a unit of their own."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Roles:
 
     coded: numbers that behave like names, with their known values in order; `as_names` are those
     of them whose gaps are filled with a value that exists and not with a quantity between.
+    units: of columns near the end of what a float can hold, the power of two that counts as one.
     """
 
     numbers: tuple[str, ...]
@@ -72,25 +75,48 @@ class Roles:
     coded: Mapping[str, Numbers]
     as_names: tuple[str, ...]
     axis: str | None
+    units: Mapping[str, float] = field(default_factory=dict)
 
     def rows(self, columns: Columns) -> Rows:
         """The rows of these columns in their parts."""
         keys = {name: columns[name].values.astype(np.int64) for name in self.categories}
         keys |= {name: code_of(columns[name].values, known) for name, known in self.coded.items()}
-        numbers = {name: columns[name].values for name in self.numbers}
+        numbers = {name: in_unit(columns[name].values, self.unit(name)) for name in self.numbers}
         return Rows(numbers, keys, self._along(columns), rows_of(columns))
+
+    def unit(self, name: str) -> float:
+        """What counts as one in a column."""
+        return self.units.get(name, 1.0)
 
     def _along(self, columns: Columns) -> Numbers | None:
         if self.axis is None:
             return None
         column = columns[self.axis]
-        return seconds(column) if column.kind == "moment" else column.values
+        if column.kind == "moment":
+            return seconds(column)
+        return in_unit(column.values, self.unit(self.axis))
 
 
 def seconds(column: Column) -> Numbers:
     """Moments as seconds since 1970, NaN where missing."""
     values: Numbers = column.values.astype("datetime64[us]").astype(np.int64) / 1e6
     return np.where(np.isnat(column.values), np.nan, values)
+
+
+def in_unit(values: Numbers, unit: float) -> Numbers:
+    """Numbers counted in a unit; those whose squares would still be too large are drawn in."""
+    found = values if unit == 1.0 else values / unit
+    if not len(found) or float(np.nanmax(np.abs(found), initial=0.0)) <= _EXTREME:
+        return found
+    return np.clip(found, -_EXTREME, _EXTREME)
+
+
+def _unit_of(values: Numbers) -> float:
+    most = float(np.nanmax(np.abs(values), initial=0.0))
+    if most == 0.0 or 1 / _EXTREME <= most <= _EXTREME:
+        return 1.0
+    # A power of two, so that counting back gives the very number.
+    return float(np.ldexp(1.0, int(np.frexp(most)[1]) - 1))
 
 
 def code_of(values: Numbers, known: Numbers) -> Codes:
@@ -103,12 +129,14 @@ def code_of(values: Numbers, known: Numbers) -> Codes:
 
 def learn_roles(columns: Columns, seed: int) -> Roles:
     """Find the parts that columns play."""
-    numeric = {n: c.values for n, c in columns.items() if c.kind in ("number", "flag")}
+    given = {n: c.values for n, c in columns.items() if c.kind in ("number", "flag")}
+    units = {name: _unit_of(values) for name, values in given.items()}
+    numeric = {name: in_unit(values, units[name]) for name, values in given.items()}
     sample = _sample(rows_of(columns), seed)
     coded = {}
     for name, values in numeric.items():
         if columns[name].kind == "number" and _is_coded(name, values, numeric, sample):
-            coded[name] = np.unique(values[~np.isnan(values)])
+            coded[name] = np.unique(given[name][~np.isnan(values)])
     few = tuple(n for n, known in coded.items() if len(known) <= _FEW_LEVELS or _is_named_key(n))
     return Roles(
         numbers=tuple(name for name in numeric if name not in few),
@@ -116,6 +144,7 @@ def learn_roles(columns: Columns, seed: int) -> Roles:
         coded=coded,
         as_names=few,
         axis=_axis(columns, numeric),
+        units={name: unit for name, unit in units.items() if unit != 1.0},
     )
 
 
