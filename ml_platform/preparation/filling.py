@@ -16,7 +16,7 @@ from ml_platform.preparation.design import Design, Told, ask_all
 from ml_platform.preparation.estimators import Estimator
 from ml_platform.preparation.evidence import Evidence
 from ml_platform.preparation.gaps import any_of
-from ml_platform.preparation.roles import Codes, Numbers, Roles, Rows
+from ml_platform.preparation.roles import Codes, Numbers, Roles, Rows, out_of_unit
 from ml_platform.preparation.surroundings import Surroundings
 
 FREE = {"group": "expected", "time": "between"}
@@ -138,5 +138,6 @@ class Filling:
         for name in wanted:
             gaps = np.flatnonzero(masks[name][needed])
             values = filled[name].values.copy()
-            values[needed[gaps]] = self.numbers[name].of(name, told.take(gaps))
+            found = self.numbers[name].of(name, told.take(gaps))
+            values[needed[gaps]] = out_of_unit(found, self.roles.unit(name))
             filled[name] = filled[name].with_values(values)

@@ -61,15 +61,15 @@ def learn_bounds(values: Floats, method: Method = "iqr", param: float | None = N
     known = values[np.isfinite(values)]
     if not len(known):
         return Bounds()
-    if method == "iqr":
-        low, high = np.quantile(known, [0.25, 0.75])
-        spread = high - low
-    else:
-        low = high = np.median(known)
-        spread = _NORMAL * np.median(np.abs(known - low))
-    with np.errstate(over="ignore"):  # 1e308 and more: no bound is passed
+    with np.errstate(over="ignore", invalid="ignore"):  # 1e308 and more: no bound is passed
+        if method == "iqr":
+            low, high = np.quantile(known, [0.25, 0.75])
+            spread = high - low
+        else:
+            low = high = np.median(known)
+            spread = _NORMAL * np.median(np.abs(known - low))
         lowest, highest = low - distance * spread, high + distance * spread
-    return Bounds(float(lowest), float(highest)) if spread > 0 else Bounds()
+    return Bounds(float(lowest), float(highest)) if 0 < spread < np.inf else Bounds()
 
 
 def _distance(method: Method, param: float | None) -> float:

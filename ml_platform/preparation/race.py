@@ -75,12 +75,20 @@ def learn_filling(columns: Columns, wanted: Wanted) -> Filling:
     """Learn to fill every number and category of these columns, those without gaps simply."""
     deadline = None if wanted.budget_s is None else time.monotonic() + wanted.budget_s
     roles = learn_roles(columns, wanted.seed)
+    wanted = _in_units(wanted, roles)
     rows = _in_order(roles.rows(columns))
     levels = _levels(columns, roles)
     categories, judged, rows = _learn_categories(rows, roles, levels, wanted)
     table = _Table(rows, levels, _has_calendar(columns, roles), wanted, deadline)
     numbers, judged_numbers, surroundings = _learn_numbers(table)
     return Filling(roles, numbers, categories, surroundings, {**judged, **judged_numbers})
+
+
+def _in_units(wanted: Wanted, roles: Roles) -> Wanted:
+    """What is asked of columns that have a unit of their own, counted in it."""
+    constants = {name: value / roles.unit(name) for name, value in wanted.constants.items()}
+    decimals = {n: places for n, places in wanted.decimals.items() if n not in roles.units}
+    return replace(wanted, constants=constants, decimals=decimals)
 
 
 def _levels(columns: Columns, roles: Roles) -> dict[str, int]:

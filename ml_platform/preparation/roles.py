@@ -111,6 +111,12 @@ def in_unit(values: Numbers, unit: float) -> Numbers:
     return np.clip(found, -_EXTREME, _EXTREME)
 
 
+def out_of_unit(values: Numbers, unit: float) -> Numbers:
+    """Numbers counted back; what would be more than a float can hold is drawn to its end."""
+    most = float(np.finfo(np.float64).max) / max(unit, 1.0)
+    return values if unit == 1.0 else np.clip(values, -most, most) * unit
+
+
 def _unit_of(values: Numbers) -> float:
     most = float(np.nanmax(np.abs(values), initial=0.0))
     if most == 0.0 or 1 / _EXTREME <= most <= _EXTREME:
