@@ -188,7 +188,6 @@ def _frequency(name: str, column: Column) -> tuple[Floats, list[str]]:
     rows = len(column.levels) + 2
     counts = np.bincount(column.values % rows, minlength=rows)
     shares = counts / max(len(column.values), 1)
-    shares[-2] = 0.0
     return shares[:, None], [f"{name}_frequency"]
 
 

@@ -118,6 +118,13 @@ def test_a_slip_anywhere_is_found_among_many_texts():
     assert found[3000:].all()
 
 
+def test_a_slip_in_the_beginning_and_one_in_the_middle_are_found_by_the_end():
+    random = np.random.default_rng(0)
+    whole = ["".join(random.choice(list("abcdefghij"), 30)) for _ in range(300)]
+    slips = [f"Z{text[1:12]}Z{text[13:]}" for text in whole]
+    assert near(texts(*whole, *slips)).tolist() == [False] * 300 + [True] * 300
+
+
 @given(st.lists(st.none() | st.text("abc ", max_size=8), max_size=20), st.floats(0.5, 1))
 def test_every_dropped_text_is_similar_to_an_earlier_one_that_stays(cells, similarity):
     dropped = near(texts(*cells), similarity)

@@ -39,6 +39,7 @@ def shown(read):
         (["1,234.5", "2,000", "7"], [1234.5, 2000.0, 7.0], [True, True, False]),
         (["1.234,5", "2.000", "7"], [1234.5, 2000.0, 7.0], [True, True, False]),
         (["0,5", "1,25"], [0.5, 1.25], [True, True]),
+        (["1,234", "5,678"], [1234.0, 5678.0], [True, True]),
         (["12.5 %", "3%"], [12.5, 3.0], [True, True]),
         (["$1,200", "€ 3.50", "-£4", "¥-5"], [1200.0, 3.5, -4.0, -5.0], [True] * 4),
         (["1e-05", "2E3", ".5"], [1e-05, 2000.0, 0.5], [False] * 3),
@@ -330,6 +331,19 @@ def test_mixed_time_zones_are_taken_to_utc_and_told():
     assert shown(read) == ["2020-01-01T00:00:00", "2020-01-01T01:00:00", "2020-01-01T05:00:00"]
     assert "moments of 2 time zones (+01:00, +09:00) taken to UTC" in reader.found
     assert "1 moments without a zone taken as UTC's" in reader.found
+
+
+def test_moments_finer_than_a_microsecond_are_cut_and_marked():
+    values = pd.Series([pd.Timestamp(1577836800000000001), pd.Timestamp("2020-01-01"), pd.NaT])
+    for cells in (values, values.astype(object)):
+        read = learn_and_read("x", cells)[1]
+        assert shown(read) == ["2020-01-01T00:00:00", "2020-01-01T00:00:00", None]
+        assert read.changed.tolist() == [True, False, False]
+
+
+def test_the_first_cells_do_not_speak_for_the_column():
+    cells = ["x"] * 10 + [str(n) for n in range(9_990)]
+    assert learn_reader("x", column(*cells)).kind == "number"
 
 
 def test_infinities_become_missing_and_the_largest_numbers_stay():
