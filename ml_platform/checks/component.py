@@ -15,6 +15,7 @@ from ml_platform.execution.launch import RANGE_END, RANGE_START
 from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.resource import Tables
+from ml_platform.storage.shown import rounded
 from ml_platform.storage.tables import TableStore
 
 if TYPE_CHECKING:
@@ -137,7 +138,12 @@ def _told(result: CheckResult) -> dg.AssetCheckResult:
             "rules": result.rules,
             "failing_rows": result.failing_rows,
             "failing_rules": result.failing_rules,
-            "observed": dg.MetadataValue.json(result.observed),
+            "observed": dg.MetadataValue.json(
+                {
+                    rule: one if isinstance(one, str) else rounded(one)
+                    for rule, one in result.observed.items()
+                }
+            ),
             "expected": dg.MetadataValue.json(result.expected),
         },
     )

@@ -24,7 +24,7 @@ from ml_platform.checks.result import (
     single_names,
     text_of,
 )
-from ml_platform.checks.suite import Rule, Suite, catalogue
+from ml_platform.checks.suite import Expectation, Suite, catalogue
 from ml_platform.checks.words import zoneless
 from ml_platform.kernel.errors import closest
 
@@ -123,7 +123,7 @@ def _expectations(suite: Suite, gx: Any) -> list[Any]:
     return made
 
 
-def _complaint(error: ValueError, rule: Rule) -> tuple[str, str]:
+def _complaint(error: ValueError, rule: Expectation) -> tuple[str, str]:
     """The library's first complaint: what was given, and all that it would have taken instead."""
     described = getattr(error, "errors", None)
     if described is None:
@@ -209,7 +209,7 @@ def _objects(column: "pd.Series[Any]") -> "pd.Series[Any]":
 # --- What it found
 
 
-def _absent(rule: Rule, frame: "pd.DataFrame") -> list[Outcome]:
+def _absent(rule: Expectation, frame: "pd.DataFrame") -> list[Outcome]:
     """A failed outcome when a column is not there; the library's own message names no others."""
     there = list(frame.columns)
     gone = [name for name in rule.columns if name not in there]
@@ -219,7 +219,7 @@ def _absent(rule: Rule, frame: "pd.DataFrame") -> list[Outcome]:
     return [_with(rule, passed=False, observed=words)]
 
 
-def _outcome(rule: Rule, result: Any, frame: "pd.DataFrame") -> Outcome:
+def _outcome(rule: Expectation, result: Any, frame: "pd.DataFrame") -> Outcome:
     raised = _exception(result.exception_info)
     if raised is not None:
         return _with(rule, passed=False, observed=f"could not be looked at: {text_of(raised)}")
@@ -238,7 +238,7 @@ def _outcome(rule: Rule, result: Any, frame: "pd.DataFrame") -> Outcome:
     )
 
 
-def _examples(rule: Rule, positions: Any, frame: "pd.DataFrame") -> Sequence[object]:
+def _examples(rule: Expectation, positions: Any, frame: "pd.DataFrame") -> Sequence[object]:
     first = frame.iloc[positions[:200]]
     if rule.name == "expect_column_values_to_not_be_null":
         return ()
@@ -248,7 +248,7 @@ def _examples(rule: Rule, positions: Any, frame: "pd.DataFrame") -> Sequence[obj
     return records
 
 
-def _measured(rule: Rule, found: Mapping[str, Any], frame: "pd.DataFrame") -> dict[str, Any]:
+def _measured(rule: Expectation, found: Mapping[str, Any], frame: "pd.DataFrame") -> dict[str, Any]:
     """What a rule about the whole measured, as a figure where it is one."""
     value = found.get("observed_value")
     if rule.name == "expect_column_to_exist":
@@ -273,7 +273,7 @@ def _exception(info: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _with(rule: Rule, *, passed: bool, observed: str | float, **more: Any) -> Outcome:
+def _with(rule: Expectation, *, passed: bool, observed: str | float, **more: Any) -> Outcome:
     return Outcome(
         rule=rule.name,
         passed=passed,

@@ -262,6 +262,11 @@ def _refuse_impossible_table(schema: TableSchema, place: _Place) -> None:
                 )
     if None not in (low := schema.min_rows, high := schema.max_rows) and low > high:  # type: ignore[operator]
         raise place.refuse(f"min_rows {low} is greater than max_rows {high}", fix="swap them")
+    if schema.extra_columns == "forbid" and not schema.columns:
+        raise place.refuse(
+            "it declares no column and forbids all others, so that no table could pass",
+            fix="declare the columns that the table may have",
+        )
     if not _has_rules(schema) and not required_columns(schema):
         raise place.refuse(
             "it declares no rule, so that it could never fail",
@@ -271,8 +276,7 @@ def _refuse_impossible_table(schema: TableSchema, place: _Place) -> None:
 
 def _has_rules(schema: TableSchema) -> bool:
     of_columns = (word for one in schema.columns.values() for word, _ in column_words(one))
-    of_table = (word for word, _ in table_words(schema) if word != "extra_columns")
-    return any(of_columns) or any(of_table)
+    return any(of_columns) or any(table_words(schema))
 
 
 def _declared(value: Scalar, word: Word | None, place: _Place, field: str) -> Any:

@@ -36,7 +36,7 @@ _EXACT_FLOAT = 2**53
 
 
 @dataclass(frozen=True)
-class Rule:
+class Expectation:
     """One declared expectation: its name, its own arguments, and what its failure means."""
 
     name: str
@@ -66,7 +66,7 @@ class Rule:
 class Suite:
     """Expectations in the order in which they were declared."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[Expectation, ...]
     subject: str = "suite"
     where: Where | None = None
 
@@ -95,7 +95,7 @@ def read_suite(declared: object, *, subject: str = "suite", where: Where | None 
             allowed="a list such as - expect_column_values_to_not_be_null: {column: store}",
             where=where,
         )
-    rules: list[Rule] = []
+    rules: list[Expectation] = []
     for one in declared:
         rules.append(_read_rule(one, Suite(tuple(rules), subject, where)))
     return Suite(tuple(rules), subject, where)
@@ -104,7 +104,7 @@ def read_suite(declared: object, *, subject: str = "suite", where: Where | None 
 # --- What a declaration may say
 
 
-def _read_rule(declared: object, so_far: Suite) -> Rule:
+def _read_rule(declared: object, so_far: Suite) -> Expectation:
     place = len(so_far.rules)
     if not isinstance(declared, Mapping) or len(declared) != 1:
         raise so_far.refuse(
@@ -120,7 +120,7 @@ def _read_rule(declared: object, so_far: Suite) -> Rule:
         raise so_far.refuse(place, given, allowed="a mapping such as {column: store}")
     _refuse_unknown_name(str(name), so_far)
     own = {str(k): v for k, v in arguments.items() if k not in ("severity", "description")}
-    rule = Rule(
+    rule = Expectation(
         str(name),
         {word: _moment(word, value) for word, value in own.items()},
         arguments.get("severity", "error"),

@@ -13,6 +13,7 @@ from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.names import TableKey
 from ml_platform.kernel.settings import Settings
 from ml_platform.storage.engine import TableName
+from ml_platform.storage.shown import rounded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,8 +207,8 @@ def _shown(
 ) -> Mapping[str, Any]:
     """The figures beside the baseline's, the verdict, where the run is, and pictures."""
     metadata: dict[str, Any] = {
-        **{key: float(value) for key, value in result.metrics.items()},
-        **{f"baseline_{key}": float(value) for key, value in result.baseline_metrics.items()},
+        **{key: rounded(float(value)) for key, value in result.metrics.items()},
+        **{f"baseline_{k}": rounded(float(v)) for k, v in result.baseline_metrics.items()},
         "verdict": verdict.sentence,
         "is_champion": verdict.is_champion,
         "model": name,

@@ -295,10 +295,6 @@ class Metric:
             )
         return self.better
 
-    def is_better(self, one: float, other: float) -> bool:
-        """Whether `one` is truly better than `other`."""
-        return one > other if self.direction == "higher" else one < other
-
 
 _NUMBERS, _CLASSES = ("regression", "forecast"), ("classification",)
 METRICS: Mapping[str, Metric] = {

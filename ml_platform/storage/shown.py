@@ -1,5 +1,6 @@
-"""A single value as a person reads it, in previews, reports and listings."""
+"""A single value as a person reads it, in previews, reports, listings and metadata."""
 
+import math
 from datetime import date, datetime
 
 
@@ -20,6 +21,20 @@ def shown(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return _float(value)
+
+
+def rounded(value: float) -> float:
+    """A figure that stays a number: six significant digits, and all of those before the point.
+
+    >>> rounded(0.03891437285), rounded(1234567.891), rounded(12.5)
+    (0.0389144, 1234568.0, 12.5)
+    """
+    if value == 0 or not math.isfinite(value):
+        return value
+    return round(value, max(0, _DIGITS - 1 - math.floor(math.log10(abs(value)))))
+
+
+_DIGITS = 6
 
 
 def _float(value: float) -> str:

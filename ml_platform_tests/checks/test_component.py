@@ -56,12 +56,25 @@ def test_what_fails_without_blocking_is_told_and_the_next_table_is_made(workshop
 def test_a_failed_check_shows_the_rows_that_fail(workshop):
     shop(workshop, [1, 9], pandera=RULES["pandera"])
     workshop.run()
-    records = workshop.instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(dg.AssetKey(["features", "a"]), "schema"), limit=1
-    )
-    shown = records[0].event.dagster_event.asset_check_evaluation_data.metadata
+    shown = last_evaluation(workshop, "schema")
     assert shown["failing_rows"].value == 1
     assert "9" in shown["report"].value
+
+
+def test_a_figure_that_was_observed_is_told_in_as_many_digits_as_people_read(workshop):
+    mean = {"expect_column_mean_to_be_between": {"column": "n", "max_value": 1}}
+    shop(workshop, [1, 1, 2], great_expectations=[mean])
+    workshop.run()
+    (observed,) = last_evaluation(workshop, "suite")["observed"].value.values()
+    assert observed == 1.33333
+
+
+def last_evaluation(workshop, name):
+    """The metadata of the last evaluation of a check of features/a."""
+    records = workshop.instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey(["features", "a"]), name), limit=1
+    )
+    return records[0].event.dagster_event.asset_check_evaluation_data.metadata
 
 
 @pytest.mark.parametrize(("scope", "passed"), [("table", False), ("run", True)])

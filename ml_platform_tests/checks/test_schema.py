@@ -27,6 +27,8 @@ def schema(text):
         ("columns: {a: integer}", "column 'a': it is 'integer'", "a mapping of type,"),
         ("[a]", "it is ['a']", "a mapping of description"),
         ("{}", "could never fail", ""),
+        ("{columns: {a: {required: false, nullable: true}}}", "could never fail", ""),
+        ("{extra_columns: forbid}", "no table could pass", ""),
         ("columns: {a: {min: 3}}", "'min' needs a type that has an order", "integer, number"),
         ("columns: {a: {type: text, max: b}}", "'max' needs a type", "integer, number"),
         ("columns: {a: {type: integer, min: 3, max: 2}}", "min 3 is greater than max 2", ""),

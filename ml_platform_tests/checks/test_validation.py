@@ -36,6 +36,12 @@ def test_columns_that_are_not_declared_fail_where_they_are_forbidden(extra, expe
     assert broken(rules, pd.DataFrame({"a": [1], "b": [2]})) == expected
 
 
+def test_to_forbid_other_columns_is_a_rule_by_itself():
+    rules = "{columns: {a: {required: false, nullable: true}}, extra_columns: forbid}"
+    assert broken(rules, pd.DataFrame({"a": [None]})) == {}
+    assert broken(rules, pd.DataFrame({"b": [1]})) == {": extra_columns": []}
+
+
 def test_a_missing_column_is_one_failure_that_names_the_likely_one():
     found = check_schema(
         schema("columns: {sales: {type: number, min: 0}}"), pd.DataFrame({"sale": []})

@@ -49,6 +49,8 @@ def test_a_classifier_is_judged_registered_and_asked(workshop, tracking):
     assert workshop.run().success
     shown = workshop.metadata("models/flowers")
     assert shown["log_loss"] < shown["baseline_log_loss"]
+    for name in ("log_loss", "baseline_log_loss"):
+        assert shown[name] == float(f"{shown[name]:.6g}")
     assert shown["is_champion"]
     champion = find_champion("shop-flowers", tracking)
     assert champion.version == shown["model_version"] == 1

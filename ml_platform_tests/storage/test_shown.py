@@ -3,8 +3,10 @@
 from datetime import datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ml_platform.storage.shown import shown
+from ml_platform.storage.shown import rounded, shown
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,25 @@ from ml_platform.storage.shown import shown
 )
 def test_a_value_is_shown_as_people_write_it(value, text):
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "figure"),
+    [
+        (0.038914372851234, 0.0389144),
+        (-2 / 3, -0.666667),
+        (1234567.891, 1234568.0),
+        (12.5, 12.5),
+        (7, 7),
+        (0.0, 0.0),
+        (float("inf"), float("inf")),
+    ],
+)
+def test_a_figure_keeps_six_digits_and_all_before_the_point(value, figure):
+    assert rounded(value) == figure
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_rounding_a_figure_changes_it_by_less_than_a_reader_sees(value):
+    assert abs(rounded(value) - value) <= 0.5e-5 * abs(value)
+    assert rounded(rounded(value)) == rounded(value)
