@@ -789,7 +789,7 @@ def _zone_of(reader: Reader, cell: object) -> str | None:
 def _finish(reader: Reader, read: Read, marks: Marks, said: tuple[str, ...]) -> Reader:
     """The reader with what all its cells have told."""
     column = read.column
-    known = column.take(~column.missing()).values  # noqa: PD011 - no pandas
+    known = column.take(~column.missing()).values
     counts = _counts(marks)
     said = (*said, *_told(reader, counts, len(known)))
     constant = len(known) > 0 and _is_constant(column.kind, known)
