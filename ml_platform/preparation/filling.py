@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ml_platform.preparation.classifiers import Classifier
 from ml_platform.preparation.columns import Column, Columns, Mask
 from ml_platform.preparation.design import Design, Told, ask_all
 from ml_platform.preparation.estimators import Estimator
@@ -69,17 +70,17 @@ class NumberFill:
 
 @dataclass(frozen=True)
 class CategoryFill:
-    """How one category is filled: by evidence, or with its most frequent value."""
+    """How one category is filled: by what learnt to guess it, or with its most frequent value."""
 
     method: str
     constant: int
-    evidence: Evidence | None = None
+    guess: Evidence | Classifier | None = None
 
     def of(self, rows: Rows) -> Codes:
         """A code for each row."""
-        if self.evidence is None:
+        if self.guess is None:
             return np.full(rows.count, self.constant)
-        return self.evidence.predict(rows)
+        return self.guess.predict(rows)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.columns import Column, Columns, Mask, rows_of
+from ml_platform.preparation.dates import durations
 from ml_platform.preparation.filling import Filling
 from ml_platform.preparation.outliers import Bounds, Forest
 from ml_platform.preparation.reading import Reader
@@ -31,7 +32,9 @@ class Preparation:
     readers: by column, in the order of the table. filling: None when no gap is filled.
     bounds: of columns whose outliers are moved to them. flagged: of columns whose outliers get a
     column of their own. forest: of rows that stand alone. derived: by column, what is made of it
-    (parts of a date, an encoding) in its place. indicators: columns that get `<name>_missing`.
+    (parts of a date, an encoding) in its place. durations: new columns, and the two dates whose
+    distance they are. usual_moments: what stands in for a date that is missing. indicators:
+    columns that get `<name>_missing`.
     whole: numbers that are given as integers. own: categories whose gaps are a level.
     kept: columns that are passed on as they come, like a target.
     """
@@ -42,7 +45,8 @@ class Preparation:
     flagged: Mapping[str, Bounds] = field(default_factory=dict)
     forest: Forest | None = None
     derived: Mapping[str, Any] = field(default_factory=dict)
-    durations: tuple[tuple[str, str], ...] = ()
+    durations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    usual_moments: Mapping[str, np.datetime64] = field(default_factory=dict)
     indicators: tuple[str, ...] = ()
     unfilled: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
@@ -92,7 +96,7 @@ class Preparation:
 
     def _fill(self, worked: dict[str, Column], cells: Cells | None) -> dict[str, Column]:
         if self.filling is None:
-            return worked
+            return self._fill_moments(worked, cells)
         filled, masks = self.filling.fill(worked)
         result = dict(filled)
         for name in self.unfilled:
@@ -103,7 +107,18 @@ class Preparation:
             for name, mask in masks.items():
                 if name not in self.unfilled:
                     cells[name] |= np.where(mask, FILLED, 0).astype(np.uint8)
-        return result
+        return self._fill_moments(result, cells)
+
+    def _fill_moments(self, worked: dict[str, Column], cells: Cells | None) -> dict[str, Column]:
+        """Dates last: their gaps must not tell the other columns a time that nobody knew."""
+        for name, usual in self.usual_moments.items():
+            gaps = worked[name].missing()
+            if gaps.any():
+                values = np.where(gaps, usual, worked[name].values)
+                worked = {**worked, name: worked[name].with_values(values)}
+                if cells is not None:
+                    cells[name] |= np.where(gaps, FILLED, 0).astype(np.uint8)
+        return worked
 
     def _made(
         self, columns: Columns, worked: Mapping[str, Column], was_missing: Mapping[str, Mask]
@@ -120,6 +135,8 @@ class Preparation:
             if name in self.flagged:
                 outside = self.flagged[name].outside(columns[name].values)
                 made[f"{name}_outlier"] = Column("flag", outside.astype(np.float64))
+        for name, (start, end) in self.durations.items():
+            made[name] = durations(worked[start], worked[end])
         if self.forest is not None:
             score = self.forest.score({n: worked[n] for n in self.forest.names})
             made["row_outlier"] = Column("flag", (score > self.forest.limit).astype(np.float64))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_platform.preparation.classifiers import MODELS, learn_classifier
 from ml_platform.preparation.columns import Columns, Mask
 from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for
 from ml_platform.preparation.estimators import LEARN, Estimator
@@ -29,7 +30,7 @@ from ml_platform.preparation.surroundings import (
 SIMPLE_NUMBERS = ("mean", "median", "most_frequent", "constant")
 NUMBER_METHODS = (*SIMPLE_NUMBERS, *FREE, *LEARN)
 IN_RACE = ("median", *FREE, "linear", "boosted")
-CATEGORY_METHODS = ("most_frequent", "evidence")
+CATEGORY_METHODS = ("most_frequent", "evidence", *MODELS)
 
 TRAINING_CELLS = 12_000
 """Hidden cells a column to learn from; more gained little on the tables that were tried."""
@@ -54,12 +55,14 @@ _PROBE_TREES = 25
 class Wanted:
     """What is asked of the filling.
 
-    methods: by column; `auto` where a column is not named. constants: the value for `constant`.
+    methods: by column; `auto` where a column is not named. of_names: the method for numbers that
+    turn out to be names, which have no mean. constants: the value for `constant`.
     decimals: places to which a filled number is rounded; None leaves it as it is. budget_s: seconds
     after which no heavy method is begun. jobs: columns that learn at the same time.
     """
 
     methods: Mapping[str, str]
+    of_names: str
     constants: Mapping[str, float]
     decimals: Mapping[str, int | None]
     seed: int = 0
@@ -69,6 +72,10 @@ class Wanted:
     def method(self, name: str) -> str:
         """The method for one column."""
         return self.methods.get(name, "auto")
+
+    def method_of_name(self, name: str) -> str:
+        """The method for a number that is a name: of those for numbers only one suits it."""
+        return "most_frequent" if self.method(name) == "most_frequent" else self.of_names
 
 
 def learn_filling(columns: Columns, wanted: Wanted) -> Filling:
@@ -122,7 +129,10 @@ def _learn_categories(
         start = time.process_time()
         where = np.flatnonzero(hidden[:, place])
         where = where[:: len(where) // JUDGING_CELLS + 1]
-        fill, verdict = _learn_category(name, banded, levels, where, edges, wanted.method(name))
+        is_name = name in roles.as_names
+        method = wanted.method_of_name(name) if is_name else wanted.method(name)
+        asked = (method, wanted.seed)
+        fill, verdict = _learn_category(name, banded, levels, where, edges, asked)
         missing = np.flatnonzero(gaps[:, place])
         spent = time.process_time() - start
         fills[name], judged[name] = fill, replace(verdict, gaps=len(missing), seconds=spent)
@@ -138,8 +148,9 @@ def _learn_category(
     levels: Mapping[str, int],
     hidden: NDArray[np.intp],
     edges: Mapping[str, Numbers],
-    method: str,
+    asked: tuple[str, int],
 ) -> tuple[CategoryFill, Judged]:
+    method, seed = asked
     target, count = rows.keys[name], levels[name]
     known = target[target >= 0]
     constant = int(np.argmax(np.bincount(known))) if len(known) else 0
@@ -152,10 +163,39 @@ def _learn_category(
     wrong = float(np.mean(target[hidden] != constant))
     keys, right = choose_keys(target, hidden, rows, count, candidates)
     errors = {"most_frequent": wrong, "evidence": 1 - right}
+    if method in MODELS:
+        return _learn_classified(
+            name, rows, hidden, (keys, edges), (method, errors, constant, seed)
+        )
     if not keys:
         return simple, Judged("most_frequent", errors, len(hidden), recoverable=False)
     evidence = learn_evidence(target, rows, count, keys, edges)
     return CategoryFill("evidence", constant, evidence), Judged("evidence", errors, len(hidden))
+
+
+def _learn_classified(
+    name: str,
+    rows: Rows,
+    hidden: NDArray[np.intp],
+    told_by: tuple[list[str], Mapping[str, Numbers]],
+    asked: tuple[str, dict[str, float], int, int],
+) -> tuple[CategoryFill, Judged]:
+    """The classifier that was asked for, learnt on three quarters of the hidden rows."""
+    method, errors, constant, seed = asked
+    seen = rows.keys[name].copy()
+    seen[hidden] = -1
+    evidence = learn_evidence(seen, rows, int(seen.max()) + 1, *told_by)
+    is_judge = np.random.default_rng(seed).random(len(hidden)) < _JUDGED_SHARE
+    students, judges = hidden[~is_judge], hidden[is_judge]
+    if len(np.unique(rows.keys[name][students])) < 2:  # noqa: PLR2004 - nothing to tell apart
+        return CategoryFill("most_frequent", constant), Judged("most_frequent", errors, len(hidden))
+    truth = rows.keys[name]
+    model = learn_classifier(method, evidence, rows.take(students), truth[students], seed)
+    if len(judges):
+        errors[method] = float(np.mean(model.predict(rows.take(judges)) != truth[judges]))
+    recoverable = errors.get(method, 1.0) < errors["most_frequent"]
+    verdict = Judged(method, errors, len(judges), recoverable=recoverable)
+    return CategoryFill(method, constant, model), verdict
 
 
 # --- numbers ----------------------------------------------------------------------------------

@@ -8,8 +8,10 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.columns import Column, Columns
-from ml_platform.preparation.encoding import Method, learn_and_encode
+from ml_platform.preparation.dates import Depth, durations, learn_parts
+from ml_platform.preparation.encoding import Method, free_names, learn_and_encode
 from ml_platform.preparation.filling import Judged
 from ml_platform.preparation.fitted import RECODED, REFUSED, Cells, Preparation
 from ml_platform.preparation.options import AUTO, DELETE, OFF, column_word
@@ -17,6 +19,8 @@ from ml_platform.preparation.outliers import Bounds, is_clippable, learn_bounds,
 from ml_platform.preparation.race import Wanted, learn_filling
 from ml_platform.preparation.reading import Reader, learn_and_read
 from ml_platform.preparation.receipt import Findings
+from ml_platform.preparation.text import Method as TextMethod
+from ml_platform.preparation.text import learn_text
 
 NUMERIC = ("number", "flag")
 _KEY_SHARE = 0.9
@@ -158,11 +162,14 @@ def _with_filling(
         for name, column in columns.items()
         if column.kind in (*NUMERIC, "category")
     }
+    if options.missing_num not in (OFF, DELETE):
+        preparation = replace(preparation, usual_moments=_usual_moments(columns))
     if all(how in (OFF, DELETE) for how in asked.values()):
         return preparation, {}
     readers = preparation.readers
     wanted = Wanted(
         {name: _method(how) for name, how in asked.items()},
+        _method(options.missing_categ),
         dict.fromkeys(asked, options.fill_value),
         {n: 0 if columns[n].kind == "flag" else readers[n].decimals for n in asked},
         options.seed,
@@ -186,6 +193,16 @@ def _with_filling(
     return filled, filling.judged
 
 
+def _usual_moments(columns: Columns) -> dict[str, np.datetime64]:
+    """The median date of each column of dates."""
+    known = {n: c.values[~c.missing()] for n, c in columns.items() if c.kind == "moment"}
+    return {
+        name: np.partition(values, len(values) // 2)[len(values) // 2]
+        for name, values in known.items()
+        if len(values)
+    }
+
+
 def _method(asked: str) -> str:
     """What the race is told: for what is not filled anyhow, the simplest."""
     return "most_frequent" if asked in (OFF, DELETE, "own") else asked
@@ -205,6 +222,21 @@ def _indicators(
     )
 
 
+@dataclass
+class _Making:
+    """The columns that leave, while they are made."""
+
+    names: frozenset[str]
+    made: dict[str, Column] = field(default_factory=dict)
+    derived: dict[str, Any] = field(default_factory=dict)
+    dropped: list[str] = field(default_factory=list)
+
+    @property
+    def taken(self) -> list[str]:
+        """Names that a new column must not have."""
+        return [*self.names, *self.made]
+
+
 def _with_derived(
     preparation: Preparation,
     base: Columns,
@@ -212,37 +244,110 @@ def _with_derived(
     target: Column | None,
     found: dict[str, list[str]],
 ) -> tuple[Preparation, Columns]:
-    """Take dates apart and encode categories; what nothing can be made of is left out, and told."""
-    derived: dict[str, Any] = {}
-    dropped: list[str] = []
-    made: dict[str, Column] = {}
+    """Take dates apart, encode categories and texts; what tells nothing is left out, and told."""
+    making = _Making(frozenset((*base, *options.kept)))
     for name, column in base.items():
-        if name in preparation.readers and column.kind == "category":
-            _encode(name, column, options, target, (derived, dropped, made, found))
+        said = found.get(name, [])
+        if name not in preparation.readers or column.kind in NUMERIC:
+            making.made[name] = column
+        elif column.kind == "moment":
+            _take_apart(name, column, options, making, said)
+        elif column.kind == "category":
+            _encode(name, column, options, target, making, said)
         else:
-            made[name] = column
-    return replace(preparation, derived=derived, dropped=tuple(dropped)), made
+            _encode_text(name, column, options, making, said)
+    distances = _distances(preparation, options, making)
+    columns = {n: durations(base[start], base[end]) for n, (start, end) in distances.items()}
+    ready = replace(
+        preparation,
+        derived=making.derived,
+        dropped=tuple(making.dropped),
+        durations=distances,
+    )
+    return ready, {**making.made, **columns}
+
+
+def _take_apart(
+    name: str, column: Column, options: Options, making: _Making, said: list[str]
+) -> None:
+    how = options.of(name, "dates", is_number=False)
+    if how == OFF:
+        making.made[name] = column
+        return
+    parts = learn_parts(
+        name,
+        column,
+        cast("Depth", how),
+        cyclical=options.cyclical,
+        holidays=options.holidays,
+        taken=making.taken,
+    )
+    making.derived[name] = parts
+    making.made.update(parts.apply(column))
+    said.append(f"taken apart: {', '.join(parts.parts) or 'no part differs'}")
 
 
 def _encode(
-    name: str, column: Column, options: Options, target: Column | None, into: tuple[Any, ...]
+    name: str,
+    column: Column,
+    options: Options,
+    target: Column | None,
+    making: _Making,
+    said: list[str],
 ) -> None:
-    derived, dropped, made, found = into
     how = options.of(name, "encode", is_number=False)
     known = int((column.values >= 0).sum())
     if how == OFF:
-        made[name] = column
-    elif how == AUTO and known and len(column.levels) > _KEY_SHARE * known:
-        dropped.append(name)
-        found[name].append("nearly every value is another: left out, for it tells nothing of a row")
+        making.made[name] = column
+    elif how == AUTO and known and len(column.levels) > max(_KEY_SHARE * known, 2):
+        making.dropped.append(name)
+        said.append("left out: nearly every value is another, which tells nothing of a new row")
     else:
-        derived[name], columns = learn_and_encode(
+        encoding, columns = learn_and_encode(
             name,
             column,
             cast("Method", how),
             target=target,
-            taken=list(made),
+            taken=making.taken,
             random_state=options.seed,
         )
-        made.update(columns)
-        found[name].append(f"encoded: {derived[name].method}, {len(derived[name].outputs)} columns")
+        making.derived[name] = encoding
+        making.made.update(columns)
+        said.append(f"encoded: {encoding.method}, {len(encoding.outputs)} columns")
+
+
+def _encode_text(
+    name: str, column: Column, options: Options, making: _Making, said: list[str]
+) -> None:
+    how = options.of(name, "text", is_number=False)
+    if how != OFF:
+        encoding = learn_text(
+            name, column, cast("TextMethod", how), taken=making.taken, random_state=options.seed
+        )
+        making.derived[name] = encoding
+        making.made.update(encoding.apply(column))
+        said.append(f"encoded: {how}, {len(encoding.outputs)} columns")
+    elif options.of(name, "encode", is_number=False) == OFF:
+        making.made[name] = column
+    else:
+        making.dropped.append(name)
+        said.append("left out: a text; `text: string` makes numbers of it")
+
+
+def _distances(
+    preparation: Preparation, options: Options, making: _Making
+) -> dict[str, tuple[str, str]]:
+    """The wanted distances between dates, by the names of their columns."""
+    kinds = {name: reader.kind for name, reader in preparation.readers.items()}
+    for one in (name for pair in options.durations for name in pair):
+        if kinds.get(one) != "moment":
+            raise DataError(
+                f"column '{one}' in `durations`",
+                f"it is a {kinds[one]}" if one in kinds else "there is no such column",
+                allowed="columns of dates: "
+                + (
+                    ", ".join(n for n, kind in kinds.items() if kind == "moment") or "there is none"
+                ),
+            )
+    wanted = [f"{start}_to_{end}_s" for start, end in options.durations]
+    return dict(zip(free_names(wanted, making.taken), options.durations, strict=True))

@@ -50,8 +50,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         duplicate_keys: columns that make rows duplicates when they agree; the first row is kept.
         missing_num: how gaps in numbers are filled: auto, mean, median, most_frequent, constant,
             group, time, linear, boosted, knn, neural, delete, off.
-        missing_categ: how gaps in categories are filled: auto, most_frequent, evidence, own,
-            delete, off.
+        missing_categ: how gaps in categories are filled: auto, most_frequent, evidence,
+            logistic, knn, boosted, neural, own, delete, off.
         fill_value: the number for `missing_num="constant"`.
         indicators: add `<column>_missing` for each column that has gaps; "auto" does so where no
             method did better than the simplest.
