@@ -4,7 +4,7 @@ AutoClean's names are kept (`missing_num`, `encode_categ`, `extract_datetime`, .
 spellings as aliases: `linreg` is `linear`, `winz` is `iqr`, `label` is `ordinal`, False is `off`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,6 +14,7 @@ from ml_platform.preparation.race import CATEGORY_METHODS, NUMBER_METHODS
 OFF, AUTO, DELETE = "off", "auto", "delete"
 
 ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "mode": (AUTO, "manual"),
     "duplicates": (AUTO, OFF, "exact"),
     "missing_num": (AUTO, OFF, DELETE, *NUMBER_METHODS),
     "missing_categ": (AUTO, OFF, DELETE, "own", *CATEGORY_METHODS),
@@ -24,6 +25,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 }
 
 ALIASES: Mapping[str, Mapping[Any, str]] = {
+    "mode": {},
     "duplicates": {True: AUTO},
     "missing_num": {"linreg": "linear", "gradient_boosted": "boosted"},
     "missing_categ": {"logreg": "logistic"},
@@ -49,7 +51,7 @@ def word(option: str, given: object, subject: str = "") -> str:
         DeclarationError: it is none of the allowed words.
     """
     aliases, allowed = ALIASES[option], ALLOWED[option]
-    if given is False or given is None:
+    if (given is False or given is None) and OFF in allowed:
         return OFF
     found = aliases.get(given, given) if isinstance(given, (str, bool)) else given
     if isinstance(found, str) and found in allowed:
@@ -61,6 +63,39 @@ def word(option: str, given: object, subject: str = "") -> str:
         allowed=", ".join(allowed),
         fix=f"did you mean '{near[0]}'?" if near else "",
     )
+
+
+def of_list(
+    given: object, columns: Mapping[str, Mapping[str, Any]], names: Sequence[str]
+) -> tuple[object, Mapping[str, Mapping[str, Any]]]:
+    """AutoClean's way to say an encoding: ["onehot"] of all, ["onehot", ["shop", 3]] of some.
+
+    Args:
+        given: what `encode_categ` says; anything but a list is given back.
+        columns: what columns say for themselves, which counts more.
+        names: the table's columns, for those that are named by position.
+
+    Returns:
+        The word for all columns, and what columns say with the list's word among it.
+
+    Raises:
+        DeclarationError: it is another kind of list.
+    """
+    if not isinstance(given, (list, tuple)):
+        return given, columns
+    if len(given) == 1:
+        return given[0], columns
+    if len(given) != 2 or not isinstance(given[1], (list, tuple)):  # noqa: PLR2004 - a word, a list
+        raise DeclarationError(
+            "option encode_categ",
+            f"{given!r}",
+            allowed="a word, or a list of a word and the columns it is for",
+        )
+    said = {name: dict(what) for name, what in columns.items()}
+    for one in given[1]:
+        is_place = isinstance(one, int) and -len(names) <= one < len(names)
+        said.setdefault(names[one] if is_place else str(one), {}).setdefault("encode", given[0])
+    return OFF, said
 
 
 def column_word(column: str, what: str, given: object, *, is_number: bool) -> str:

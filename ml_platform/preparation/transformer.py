@@ -18,7 +18,7 @@ from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.columns import Column, Columns, Mask
 from ml_platform.preparation.duplicates import by_key, exact
 from ml_platform.preparation.fitted import to_series
-from ml_platform.preparation.options import ALLOWED, AUTO, DELETE, OFF, check_columns, word
+from ml_platform.preparation.options import ALLOWED, AUTO, DELETE, OFF, check_columns, of_list, word
 from ml_platform.preparation.reading import learn_and_read
 from ml_platform.preparation.receipt import Receipt, write_receipt
 from ml_platform.preparation.steps import Learnt, Options, learn
@@ -58,7 +58,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         outliers: auto (quartiles, measured numbers only), iqr, zscore, flag, forest, delete, off.
         outlier_param: how many interquartile ranges (iqr) or deviations (zscore) are usual.
         outlier_skip: columns whose outliers are left alone.
-        encode_categ: auto, onehot, ordinal, target, frequency, hashing, off.
+        encode_categ: auto, onehot, ordinal, target, frequency, hashing, off; for some columns
+            alone, by name or place, ["onehot", ["shop", 3]].
         extract_datetime: the finest part taken of dates, Y, M, D, h, m, s; auto; off.
         cyclical: parts of dates as sine and cosine too.
         holidays: a country, like "KR", whose holidays get a column.
@@ -89,7 +90,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         outliers: str | bool | None = None,
         outlier_param: float | None = None,
         outlier_skip: list[str] | None = None,
-        encode_categ: str | bool | None = None,
+        encode_categ: str | bool | list[Any] | None = None,
         extract_datetime: str | bool | None = None,
         cyclical: bool = False,
         holidays: str | None = None,
@@ -182,8 +183,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.array(self._names, dtype=object)
 
     def _learn(self, X: Any, y: Any) -> tuple[pd.DataFrame, Learnt]:  # noqa: N803
-        options, duplicates = self._options()
         frame = self._frame(X, reset=True)
+        options, duplicates = self._options(tuple(frame.columns))
         check_columns(options.columns, tuple(frame.columns))
         if not len(frame):
             raise DataError("the rows to learn from", "there are none", fix="give at least one row")
@@ -206,8 +207,10 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
         return frame, learnt
 
-    def _options(self) -> tuple[Options, str]:
-        given = {name: self._word(name) for name in ALLOWED}
+    def _options(self, names: tuple[str, ...]) -> tuple[Options, str]:
+        encode, columns = of_list(self.encode_categ, self.columns or {}, names)
+        said = {name: getattr(self, name) for name in ALLOWED} | {"encode_categ": encode}
+        given = {name: self._word(name, said[name]) for name in ALLOWED}
         options = Options(
             missing_num=given["missing_num"],
             missing_categ=given["missing_categ"],
@@ -222,7 +225,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             holidays=self.holidays,
             durations=tuple(map(tuple, self.durations or ())),  # type: ignore[arg-type]
             text=given["text"],
-            columns=self.columns or {},
+            columns=columns,
             kept=(self.target,) if self.target else (),
             budget_s=self.budget_s,
             seed=int(self.random_state or 0),
@@ -230,9 +233,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
         return options, given["duplicates"]
 
-    def _word(self, name: str) -> str:
-        given = getattr(self, name)
-        if given is None:
+    def _word(self, name: str, given: object) -> str:
+        if given is None and name != "mode":
             return OFF if self.mode == "manual" or name == "text" else AUTO
         return word(name, given)
 
@@ -270,7 +272,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"duplicates by {', '.join(self.duplicate_keys)}",
                 by_key(frame, self.duplicate_keys),
             )
-        options, _ = self._options()
+        options, _ = self._options(tuple(frame.columns))
         for name, column in columns.items():
             if column.kind in ("number", "flag", "category"):
                 is_number = column.kind != "category"
