@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.columns import Column, Columns, Mask, rows_of
 from ml_platform.preparation.dates import durations
+from ml_platform.preparation.encoding import free_names
 from ml_platform.preparation.filling import Filling
 from ml_platform.preparation.outliers import Bounds, Forest
 from ml_platform.preparation.reading import Reader
@@ -131,16 +132,23 @@ class Preparation:
             elif name not in self.dropped:
                 made[name] = column
             if name in was_missing:
-                made[f"{name}_missing"] = Column("flag", was_missing[name].astype(np.float64))
+                made[self._free(f"{name}_missing")] = Column("flag", was_missing[name].astype(np.float64))
             if name in self.flagged:
                 outside = self.flagged[name].outside(columns[name].values)
-                made[f"{name}_outlier"] = Column("flag", outside.astype(np.float64))
+                made[self._free(f"{name}_outlier")] = Column("flag", outside.astype(np.float64))
         for name, (start, end) in self.durations.items():
             made[name] = durations(worked[start], worked[end])
         if self.forest is not None:
             score = self.forest.score({n: worked[n] for n in self.forest.names})
-            made["row_outlier"] = Column("flag", (score > self.forest.limit).astype(np.float64))
+            outside = (score > self.forest.limit).astype(np.float64)
+            made[self._free("row_outlier")] = Column("flag", outside)
         return made
+
+    def _free(self, wanted: str) -> str:
+        """A name for a new column: as wanted, or with a number behind where one came so called."""
+        if wanted not in self.readers and wanted not in self.kept:
+            return wanted
+        return free_names([wanted], [*self.readers, *self.kept])[0]
 
     def outlier_rows(self, columns: Columns) -> Mask:
         """Rows with a value out of bounds, or that stand alone."""
