@@ -23,12 +23,6 @@ WARM_UP = 2_000
 NOTHING = "-"
 DONORS = 10_000
 """Rows among which KNNImputer looks: with all of them a table takes it minutes."""
-EVERYTHING = {
-    "outliers": "auto",
-    "encode_categ": "auto",
-    "extract_datetime": "auto",
-    "duplicates": "auto",
-}
 
 
 def ours(**options: str) -> Callable[[pd.DataFrame, Parts], pd.DataFrame]:
@@ -40,6 +34,13 @@ def ours(**options: str) -> Callable[[pd.DataFrame, Parts], pd.DataFrame]:
         return AutoPrepare(**options).fit_transform(frame)
 
     return fill
+
+
+def everything(frame: pd.DataFrame, _: Parts) -> pd.DataFrame:
+    """Every step as `auto` has it, duplicates dropped, with the receipt and the marks of cells."""
+    from ml_platform.preparation.transformer import AutoPrepare
+
+    return AutoPrepare().prepare(frame).frame
 
 
 def simple(strategy: str) -> Callable[[pd.DataFrame, Parts], pd.DataFrame]:
@@ -118,10 +119,11 @@ def skrub(frame: pd.DataFrame, _: Parts) -> pd.DataFrame:
 
 
 METHODS: dict[str, Callable[[pd.DataFrame, Parts], pd.DataFrame]] = {
-    "ours, closed form": ours(missing_num="linreg"),
-    "ours, boosted": ours(missing_num="boosted"),
-    "ours, auto": ours(),
-    "ours, everything": ours(**EVERYTHING),
+    "ours, closed form": ours(mode="manual", missing_num="linear", missing_categ="evidence"),
+    "ours, boosted": ours(mode="manual", missing_num="boosted", missing_categ="evidence"),
+    "ours, auto": ours(mode="manual", missing_num="auto", missing_categ="auto"),
+    "ours, everything": everything,
+    "ours, everything, rows kept": ours(mode="auto"),
     "skrub Cleaner + TableVectorizer": skrub,
     "median, most frequent": simple("median"),
     "mean, most frequent": simple("mean"),

@@ -11,6 +11,7 @@ from preparation_tables import Parts
 
 CLOSED, BOOSTED, AUTO = OURS = ("ours, closed form", "ours, boosted", "ours, auto")
 WHOLE, SKRUB = "ours, everything", "skrub Cleaner + TableVectorizer"
+ROWS_KEPT = "ours, everything, rows kept"
 SIMPLE = "median, most frequent"
 PEERS = (SIMPLE, "mean, most frequent", "IterativeImputer(BayesianRidge)", "KNNImputer(5)")
 AUTOCLEAN = "AutoClean"

@@ -18,6 +18,7 @@ from preparation_run import (
     BOOSTED,
     CLOSED,
     OURS,
+    ROWS_KEPT,
     SIMPLE,
     SKRUB,
     WHOLE,
@@ -61,7 +62,7 @@ def take(on: Run, table: Table, runs: int, peer_rows: int | None) -> Times:
     def variants(methods: tuple[str, ...], path: Path):
         return {method: partial(_figures, on, method, parts, path) for method in methods}
 
-    found = bench.medians(variants((*OURS, WHOLE, SKRUB, SIMPLE), source), runs)
+    found = bench.medians(variants((*OURS, WHOLE, ROWS_KEPT, SKRUB, SIMPLE), source), runs)
     grown = bench.medians(variants((*OURS, WHOLE), long), 1)
     gaps = int(frame.isna().to_numpy().sum())
     return Times(table.name, len(frame), gaps, found, grown, peer)
@@ -103,7 +104,7 @@ def _rows(times: Times) -> Iterator[tuple[object, ...]]:
     left = peer.failure or int(peer.frame.isna().to_numpy().sum())
     yield "missing", AUTOCLEAN, times.rows, peer.cpu_s, "", peer.peak_mb, left, 1.0
     for method, one in times.found.items():
-        whole = method in (WHOLE, SKRUB)
+        whole = method in (WHOLE, ROWS_KEPT, SKRUB)
         stage, less = ("everything", "") if whole else ("missing", times.less(method))
         yield stage, method, times.rows, *_cells(one), less
     for method, one in times.long.items():
