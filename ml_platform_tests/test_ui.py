@@ -74,6 +74,7 @@ def served(tmp_path_factory):
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(REPOSITORY / name, home)
     _make_demand(home)
+    _add_project(home)
     with _developing(home) as (dagster, mlflow):
         yield Served(home, f"http://127.0.0.1:{dagster}", f"http://127.0.0.1:{mlflow}")
     assert not _left_over(home)
@@ -116,6 +117,48 @@ def _make_demand(home):
         command, cwd=home, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+DECLARED = """\
+type: ml_platform.components.FeatureTable
+attributes:
+  key: features/customers
+  sql: customers.sql
+---
+type: ml_platform.components.FeatureTable
+attributes:
+  key: features/returns
+  sqll: returns.sql
+"""
+
+LOCATION = """
+  - python_file:
+      relative_path: own_location.py
+      attribute: shop
+      location_name: shop
+      working_directory: .
+"""
+
+
+def _add_project(home):
+    """Beside the house's projects one of the installation's own; one of its tables is broken."""
+    shop = home / "own_defs" / "shop"
+    shop.mkdir(parents=True)
+    (home / "own_defs" / "__init__.py").touch()
+    (home / "own_location.py").write_text(
+        "from pathlib import Path\n"
+        "import dagster as dg\n"
+        "import own_defs\n"
+        "from ml_platform.common import common_definitions\n"
+        "from ml_platform.loading.project import load_tree\n"
+        "tree = dg.ComponentTree.from_module(own_defs, project_root=Path(__file__).parent)\n"
+        "shop = load_tree(tree, 'shop', common_definitions()).definitions\n"
+    )
+    for name in ("customers", "returns"):
+        (shop / f"{name}.sql").write_text("SELECT 1 AS customer_id\n")
+    (shop / "defs.yaml").write_text(DECLARED)
+    with (home / "workspace.yaml").open("a") as workspace:
+        workspace.write(LOCATION)
 
 
 def _environment(home):
@@ -289,6 +332,20 @@ def test_a_failed_check_says_on_its_asset_what_is_wrong(served, page):
     shown = page.get_by_role("dialog")
     expect(shown.locator("table")).to_contain_text("species")
     shoot(page, "failed-check", {"x": 0, "y": 0, "width": 1280, "height": 950})
+
+
+def test_a_broken_declaration_shows_as_itself_with_what_is_wrong(served, page):
+    page.goto(f"{served.dagster}/locations/shop/asset-groups/shop/lineage")
+    texts = sorted(text for text, _ in boxes(page, count=2))
+    assert "customers" in texts[0]
+    assert "returns" in texts[1]
+
+    page.goto(f"{served.dagster}/assets/features/returns?view=overview")
+    expect(page.get_by_text("This declaration is broken.").first).to_be_visible()
+    message = page.locator("pre").filter(has_text="defs.yaml:9").first
+    expect(message).to_be_visible()
+    for part in ("sqll: no such word", "allowed: sql (did you mean this?)"):
+        expect(message).to_contain_text(part)
 
 
 def write_iris(served, strangers):
