@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-INK = "#1f2937"
+INK = "#767b86"
+"""A grey that is read on white and on the dark ground of a UI or a page; the picture has none."""
+
 COLOURS = ("#2563eb", "#d97706", "#059669", "#7c3aed", "#dc2626", "#0891b2")
 """Told apart by people who see few colours, on light and on dark ground."""
 
@@ -25,7 +27,8 @@ class Chart:
         kind: `line` for what goes on in time, `bar` for what is compared.
         x: the column along the bottom.
         y: the columns drawn, each in a colour of its own.
-        band: two columns between which the space is filled, lower and upper.
+        band: two columns between which the space is filled, lower and upper, in the last line's
+            colour.
         title: stands above.
         unit: stands at the vertical axis.
     """
@@ -58,7 +61,7 @@ def png(chart: Chart, frame: "pd.DataFrame", size: tuple[float, float] = (8.0, 3
         _bars(axes, chart, frame)
     _dress(axes, chart)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white", metadata={"Software": None})
+    figure.savefig(buffer, format="png", transparent=True, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -80,7 +83,10 @@ def _refuse_unknown(chart: Chart, columns: Sequence[str]) -> None:
 def _lines(axes: "Axes", chart: Chart, frame: "pd.DataFrame") -> None:
     if chart.band:
         lower, upper = (frame[name].astype(float) for name in chart.band)
-        axes.fill_between(frame[chart.x], lower, upper, color=COLOURS[1], alpha=0.18, linewidth=0)
+        label, colour = " to ".join(chart.band), COLOURS[len(chart.y) - 1]
+        axes.fill_between(
+            frame[chart.x], lower, upper, color=colour, alpha=0.3, linewidth=0, label=label
+        )
     for name, colour in zip(chart.y, COLOURS, strict=False):
         axes.plot(
             frame[chart.x], frame[name].astype(float), color=colour, label=name, linewidth=1.6
@@ -104,10 +110,11 @@ def _dress(axes: "Axes", chart: Chart) -> None:
     axes.set_ylabel(chart.unit, fontsize=11, color=INK)
     axes.tick_params(labelsize=11, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.25)
+    axes.spines[["bottom", "left"]].set_color(INK)
+    axes.grid(axis="y", color=INK, alpha=0.3)
     axes.yaxis.set_major_formatter(lambda value, _: _short(value))
-    if len(chart.y) > 1:
-        axes.legend(fontsize=11, frameon=False, loc="best")
+    if len(chart.y) > 1 or chart.band:
+        axes.legend(fontsize=11, frameon=False, labelcolor=INK, loc="best")
 
 
 def _short(value: float) -> str:
