@@ -132,7 +132,8 @@ class Preparation:
             elif name not in self.dropped:
                 made[name] = column
             if name in was_missing:
-                made[self._free(f"{name}_missing")] = Column("flag", was_missing[name].astype(np.float64))
+                gaps = was_missing[name].astype(np.float64)
+                made[self._free(f"{name}_missing")] = Column("flag", gaps)
             if name in self.flagged:
                 outside = self.flagged[name].outside(columns[name].values)
                 made[self._free(f"{name}_outlier")] = Column("flag", outside.astype(np.float64))
