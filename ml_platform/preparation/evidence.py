@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_platform.preparation.columns import Mask
 from ml_platform.preparation.roles import Codes, Numbers, Rows
 
 Scores = NDArray[np.float64]
@@ -105,12 +106,12 @@ def with_bands(rows: Rows, edges: Mapping[str, Numbers]) -> Rows:
 
 def choose_keys(
     target: Codes, hidden: NDArray[np.intp], rows: Rows, categories: int, candidates: Sequence[str]
-) -> tuple[list[str], float]:
+) -> tuple[list[str], Mask]:
     """The keys whose evidence, added one by one, gets most of the hidden cells right.
 
     Returns:
-        The keys, strongest first, and the share of hidden cells that they get right; no key when
-        none does better than the most frequent category.
+        The keys, strongest first, and which hidden cells they get right; no key when none does
+        better than the most frequent category.
     """
     seen = target.copy()
     seen[hidden] = -1
@@ -130,7 +131,7 @@ def choose_keys(
             break
         best, total = gained[key], total + said.pop(key)
         chosen.append(key)
-    return chosen, best
+    return chosen, np.argmax(total, axis=1) == truth
 
 
 def _right(scores: Scores, truth: Codes) -> float:

@@ -13,7 +13,7 @@ from ml_platform.preparation.columns import Mask
 _MOST_MOVES = 24
 
 
-def hidden_like(gaps: Mask, wanted: int, seed: int) -> Mask:
+def hidden_like(gaps: Mask, wanted: int, seed: int, asking: int | None = None) -> Mask:
     """Known cells to hide, as many as `wanted` a column where the table has them.
 
     The pattern of gaps is moved along the order of the rows by a random number of them: columns
@@ -24,6 +24,8 @@ def hidden_like(gaps: Mask, wanted: int, seed: int) -> Mask:
         gaps: where cells are missing, rows x columns; rows in the order of time.
         wanted: hidden cells asked for in each column that has gaps.
         seed: of the random moves.
+        asking: how many columns, the first ones, ask for cells; the others only go along where
+            they are missing together with them. All when it is not said.
 
     Returns:
         Where known cells are to be hidden, rows x columns.
@@ -32,6 +34,7 @@ def hidden_like(gaps: Mask, wanted: int, seed: int) -> Mask:
     moved, count = np.zeros_like(gaps), np.zeros(gaps.shape[1], dtype=int)
     sources = np.flatnonzero(any_of(gaps))
     lying, has_gaps = gaps[sources], gaps[sources].any(axis=0)
+    has_gaps[asking:] &= asking is None
     for _ in range(_MOST_MOVES):
         short = (count < wanted) & has_gaps
         which = np.flatnonzero(any_of(lying[:, short]))
@@ -44,6 +47,14 @@ def hidden_like(gaps: Mask, wanted: int, seed: int) -> Mask:
             moved[to] |= lying[which]
             count += (lying[which] & ~before & ~gaps[to]).sum(axis=0)
     return moved & ~gaps
+
+
+def beside(gaps: Mask, others: Mask) -> Mask:
+    """`gaps`, and to their right the `others` in rows that have a gap, if there is any such."""
+    if not gaps.shape[1] or not others.shape[1]:
+        return gaps
+    along = others & any_of(gaps)[:, None]
+    return np.column_stack([gaps, along]) if along.any() else gaps
 
 
 def any_of(marks: Mask) -> Mask:

@@ -18,8 +18,8 @@ from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design
 from ml_platform.preparation.estimators import LEARN, Estimator
 from ml_platform.preparation.evidence import bands_of, choose_keys, learn_evidence, with_bands
 from ml_platform.preparation.filling import FREE, CategoryFill, Filling, Judged, NumberFill
-from ml_platform.preparation.gaps import any_of, hidden_like
-from ml_platform.preparation.roles import Numbers, Roles, Rows, learn_roles
+from ml_platform.preparation.gaps import any_of, beside, hidden_like
+from ml_platform.preparation.roles import Codes, Numbers, Roles, Rows, learn_roles
 from ml_platform.preparation.surroundings import (
     Plan,
     Surroundings,
@@ -41,6 +41,7 @@ LEAST_GAIN = 0.02
 """The share of its error that a method must take off the median's to be used in `auto`."""
 
 LEAST_CERTAINTY = 2.0
+_OF_CHOSEN_KEYS = 3.0  # the best of many keys, and luck has as many chances
 """Standard errors that its gain must be above nothing: with few hidden cells luck looks like it."""
 
 _HIDDEN_SHARE = 0.12
@@ -85,8 +86,9 @@ def learn_filling(columns: Columns, wanted: Wanted) -> Filling:
     wanted = _in_units(wanted, roles)
     rows = _in_order(roles.rows(columns))
     levels = _levels(columns, roles)
+    unfilled = rows.keys
     categories, judged, rows = _learn_categories(rows, roles, levels, wanted)
-    table = _Table(rows, levels, _has_calendar(columns, roles), wanted, deadline)
+    table = _Table(rows, levels, _has_calendar(columns, roles), wanted, deadline, categories, unfilled)
     numbers, judged_numbers, surroundings = _learn_numbers(table)
     return Filling(roles, numbers, categories, surroundings, {**judged, **judged_numbers})
 
@@ -121,8 +123,10 @@ def _learn_categories(
     """A fill for each category; the rows that come back have none of their gaps left."""
     names = (*roles.categories, *roles.as_names)
     gaps = np.column_stack([rows.keys[n] < 0 for n in names]) if names else np.zeros((0, 0), bool)
-    hidden = hidden_like(gaps, _cells_to_hide(rows.count) // 2, wanted.seed)
+    all_gaps = beside(gaps, _gaps_in(rows.numbers)) if gaps.any() else gaps
+    hidden = hidden_like(all_gaps, _cells_to_hide(rows.count) // 2, wanted.seed, len(names))
     edges = bands_of(rows.numbers) if gaps.any() else {}
+    masked = with_bands(_without(rows, names, hidden), edges)
     banded = with_bands(rows, edges)
     fills, judged, filled = {}, {}, {}
     for place, name in enumerate(names):
@@ -132,7 +136,7 @@ def _learn_categories(
         is_name = name in roles.as_names
         method = wanted.method_of_name(name) if is_name else wanted.method(name)
         asked = (method, wanted.seed)
-        fill, verdict = _learn_category(name, banded, levels, where, edges, asked)
+        fill, verdict = _learn_category(name, (banded, masked), levels, where, edges, asked)
         missing = np.flatnonzero(gaps[:, place])
         spent = time.process_time() - start
         fills[name], judged[name] = fill, replace(verdict, gaps=len(missing), seconds=spent)
@@ -142,15 +146,34 @@ def _learn_categories(
     return fills, judged, rows.with_keys(filled)
 
 
+def _gaps_in(numbers: Mapping[str, Numbers]) -> Mask:
+    gaps = [np.isnan(values) for values in numbers.values()]
+    return np.column_stack(gaps) if gaps else np.zeros((0, 0), bool)
+
+
+def _without(rows: Rows, names: Sequence[str], hidden: Mask) -> Rows:
+    """The rows without their hidden cells: of some keys first, and then of all numbers, if any."""
+    keys = {
+        name: np.where(hidden[:, place], -1, rows.keys[name]) for place, name in enumerate(names)
+    }
+    if hidden.shape[1] == len(names):
+        return rows.with_keys(keys)
+    numbers = {
+        name: np.where(hidden[:, place], np.nan, values)
+        for place, (name, values) in enumerate(rows.numbers.items(), len(names))
+    }
+    return rows.with_keys(keys).with_numbers(numbers)
+
+
 def _learn_category(
     name: str,
-    rows: Rows,
+    whole_and_masked: tuple[Rows, Rows],
     levels: Mapping[str, int],
     hidden: NDArray[np.intp],
     edges: Mapping[str, Numbers],
     asked: tuple[str, int],
 ) -> tuple[CategoryFill, Judged]:
-    method, seed = asked
+    (rows, masked), (method, seed) = whole_and_masked, asked
     target, count = rows.keys[name], levels[name]
     known = target[target >= 0]
     constant = int(np.argmax(np.bincount(known))) if len(known) else 0
@@ -160,21 +183,26 @@ def _learn_category(
         errors = {} if wrong is None else {"most_frequent": wrong}
         return simple, Judged("most_frequent", errors, len(hidden))
     candidates = [key for key in rows.keys if key != name]
-    wrong = float(np.mean(target[hidden] != constant))
-    keys, right = choose_keys(target, hidden, rows, count, candidates)
-    errors = {"most_frequent": wrong, "evidence": 1 - right}
+    is_constant = target[hidden] == constant
+    keys, is_right = choose_keys(target, hidden, masked, count, candidates)
+    errors = {"most_frequent": _wrong(is_constant), "evidence": _wrong(is_right)}
     if method in MODELS:
         return _learn_classified(
-            name, rows, hidden, (keys, edges), (method, errors, constant, seed)
+            target, masked, hidden, (keys, edges), (method, errors, constant, seed)
         )
-    if not keys:
+    gained = is_right.astype(float) - is_constant
+    if not keys or gained.mean() <= _OF_CHOSEN_KEYS * gained.std() / np.sqrt(len(gained)):
         return simple, Judged("most_frequent", errors, len(hidden), recoverable=False)
     evidence = learn_evidence(target, rows, count, keys, edges)
     return CategoryFill("evidence", constant, evidence), Judged("evidence", errors, len(hidden))
 
 
+def _wrong(is_right: Mask) -> float:
+    return float(1 - is_right.mean())
+
+
 def _learn_classified(
-    name: str,
+    truth: Codes,
     rows: Rows,
     hidden: NDArray[np.intp],
     told_by: tuple[list[str], Mapping[str, Numbers]],
@@ -182,14 +210,13 @@ def _learn_classified(
 ) -> tuple[CategoryFill, Judged]:
     """The classifier that was asked for, learnt on three quarters of the hidden rows."""
     method, errors, constant, seed = asked
-    seen = rows.keys[name].copy()
+    seen = truth.copy()
     seen[hidden] = -1
     evidence = learn_evidence(seen, rows, int(seen.max()) + 1, *told_by)
     is_judge = np.random.default_rng(seed).random(len(hidden)) < _JUDGED_SHARE
     students, judges = hidden[~is_judge], hidden[is_judge]
-    if len(np.unique(rows.keys[name][students])) < 2:  # noqa: PLR2004 - nothing to tell apart
+    if len(np.unique(truth[students])) < 2:  # noqa: PLR2004 - nothing to tell apart
         return CategoryFill("most_frequent", constant), Judged("most_frequent", errors, len(hidden))
-    truth = rows.keys[name]
     model = learn_classifier(method, evidence, rows.take(students), truth[students], seed)
     if len(judges):
         errors[method] = float(np.mean(model.predict(rows.take(judges)) != truth[judges]))
@@ -203,13 +230,18 @@ def _learn_classified(
 
 @dataclass(frozen=True)
 class _Table:
-    """The rows that numbers learn from, and how."""
+    """The rows that numbers learn from, and how.
+
+    categories: the fills of keys; in the rows their gaps are filled. unfilled: the keys with gaps.
+    """
 
     rows: Rows
     levels: Mapping[str, int]
     has_calendar: bool
     wanted: Wanted
     deadline: float | None
+    categories: Mapping[str, CategoryFill]
+    unfilled: Mapping[str, Codes]
 
     def has_time_for(self, seconds: float) -> bool:
         """Whether a method that takes about so long may be begun."""
@@ -279,13 +311,15 @@ def _lessons(
     """Hide cells, once for a long table and several times for a short one, and ask about them."""
     rows = table.rows
     gaps = np.column_stack([np.isnan(rows.numbers[name]) for name in targets])
+    keys = [table.unfilled[name] < 0 for name in table.categories]
+    all_gaps = beside(gaps, np.column_stack(keys)) if keys else gaps
     per_fold = _cells_to_hide(rows.count)
     folds = int(np.clip(np.ceil(TRAINING_CELLS / per_fold), 1, _MOST_FOLDS))
     parts: dict[str, list[_Lesson]] = {name: [] for name in targets}
     has_judged = np.zeros_like(gaps)
     for fold in range(folds):
-        hidden = hidden_like(gaps, per_fold, table.wanted.seed + fold)
-        told, asked = _asked(hidden, targets, plans, rows)
+        hidden = hidden_like(all_gaps, per_fold, table.wanted.seed + fold, len(targets))
+        told, asked = _asked(hidden, targets, plans, table)
         for place, name in enumerate(targets):
             # Another round may hide the same cells; who has learnt them would judge by heart.
             known = hidden[asked, place] & ~has_judged[asked, place]
@@ -305,17 +339,32 @@ def _judges(count: int, fold: int, folds: int, seed: int) -> Mask:
 
 
 def _asked(
-    hidden: Mask, targets: tuple[str, ...], plans: Mapping[str, Plan], rows: Rows
+    hidden: Mask, targets: tuple[str, ...], plans: Mapping[str, Plan], table: _Table
 ) -> tuple[Told, NDArray[np.intp]]:
     """What is told of the rows with hidden cells by all that is not hidden."""
+    rows = table.rows
     left = {
         name: np.where(hidden[:, place], np.nan, rows.numbers[name])
         for place, name in enumerate(targets)
     }
-    asked = np.flatnonzero(any_of(hidden))
+    asked = np.flatnonzero(any_of(hidden[:, : len(targets)]))
     seen = rows.with_numbers(left)
     around = {name: learn_surroundings(left[name], rows, plans[name]) for name in targets}
-    return ask_all(around, seen.take(asked)), asked
+    hidden_keys = hidden[asked, len(targets) :]
+    return ask_all(around, _refilled(seen.take(asked), hidden_keys, table)), asked
+
+
+def _refilled(rows: Rows, hidden: Mask, table: _Table) -> Rows:
+    """Rows in whose hidden keys stands what they would be filled with."""
+    names = [name for name, gaps in zip(table.categories, hidden.T, strict=False) if gaps.any()]
+    if not names:
+        return rows
+    left = _without(rows, tuple(table.categories), hidden)
+    keys = {name: left.keys[name].copy() for name in names}
+    for name in names:
+        gaps = np.flatnonzero(left.keys[name] < 0)
+        keys[name][gaps] = table.categories[name].of(left.take(gaps))
+    return rows.with_keys(keys)
 
 
 def _joined(lessons: Sequence[_Lesson]) -> _Lesson:
