@@ -33,8 +33,8 @@ def hidden_like(gaps: Mask, wanted: int, seed: int, asking: int | None = None) -
     draw = np.random.default_rng(seed)
     moved, count = np.zeros_like(gaps), np.zeros(gaps.shape[1], dtype=int)
     sources = np.flatnonzero(any_of(gaps))
-    lying, has_gaps = gaps[sources], gaps[sources].any(axis=0)
-    has_gaps[asking:] &= asking is None
+    lying = gaps[sources]
+    has_gaps = lying.any(axis=0) & (np.arange(gaps.shape[1]) < (asking or gaps.shape[1]))
     for _ in range(_MOST_MOVES):
         short = (count < wanted) & has_gaps
         which = np.flatnonzero(any_of(lying[:, short]))

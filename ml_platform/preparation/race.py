@@ -88,7 +88,9 @@ def learn_filling(columns: Columns, wanted: Wanted) -> Filling:
     levels = _levels(columns, roles)
     unfilled = rows.keys
     categories, judged, rows = _learn_categories(rows, roles, levels, wanted)
-    table = _Table(rows, levels, _has_calendar(columns, roles), wanted, deadline, categories, unfilled)
+    table = _Table(
+        rows, levels, _has_calendar(columns, roles), wanted, deadline, categories, unfilled
+    )
     numbers, judged_numbers, surroundings = _learn_numbers(table)
     return Filling(roles, numbers, categories, surroundings, {**judged, **judged_numbers})
 
