@@ -168,7 +168,7 @@ def _read_iso(match: re.Match[str], texts: NDArray[Any]) -> tuple[Integers, Mask
         moments = column.cast(pa.timestamp("us"))
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return None
-    values = moments.cast(pa.int64()).fill_null(0).to_numpy()
+    values = moments.cast(pa.int64()).fill_null(0).to_numpy().copy()
     if len(values) and values.min() < _YEAR_ONE:
         return None
     return values, np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
