@@ -80,6 +80,11 @@ def said_by(table: Scores, codes: Codes) -> Scores:
     return found
 
 
+def band_of(name: str) -> str:
+    """The key that a number's bands are."""
+    return _BAND + name
+
+
 def bands_of(numbers: Mapping[str, Numbers]) -> dict[str, Numbers]:
     """The bounds that make a key `~name` of each number: sixteen bands of as many rows."""
     edges = {}
@@ -88,7 +93,7 @@ def bands_of(numbers: Mapping[str, Numbers]) -> dict[str, Numbers]:
         known = known[~np.isnan(known)]
         if len(known):
             found = np.unique(np.quantile(known, np.linspace(0, 1, _BANDS + 1)[1:-1]))
-            edges[_BAND + name] = found
+            edges[band_of(name)] = found
     return edges
 
 

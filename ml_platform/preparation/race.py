@@ -16,7 +16,7 @@ from ml_platform.preparation.classifiers import MODELS, learn_classifier
 from ml_platform.preparation.columns import Columns, Mask
 from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for
 from ml_platform.preparation.estimators import LEARN, Estimator
-from ml_platform.preparation.evidence import bands_of, choose_keys, learn_evidence, with_bands
+from ml_platform.preparation.evidence import band_of, bands_of, choose_keys, learn_evidence, with_bands
 from ml_platform.preparation.filling import FREE, CategoryFill, Filling, Judged, NumberFill
 from ml_platform.preparation.gaps import any_of, beside, hidden_like
 from ml_platform.preparation.roles import Codes, Numbers, Roles, Rows, learn_roles
@@ -128,8 +128,8 @@ def _learn_categories(
     all_gaps = beside(gaps, _gaps_in(rows.numbers)) if gaps.any() else gaps
     hidden = hidden_like(all_gaps, _cells_to_hide(rows.count) // 2, wanted.seed, len(names))
     edges = bands_of(rows.numbers) if gaps.any() else {}
-    masked = with_bands(_without(rows, names, hidden), edges)
     banded = with_bands(rows, edges)
+    masked = _without(banded, names, hidden)
     fills, judged, filled = {}, {}, {}
     for place, name in enumerate(names):
         start = time.process_time()
@@ -155,14 +155,14 @@ def _gaps_in(numbers: Mapping[str, Numbers]) -> Mask:
 
 def _without(rows: Rows, names: Sequence[str], hidden: Mask) -> Rows:
     """The rows without their hidden cells: of some keys first, and then of all numbers, if any."""
-    keys = {
-        name: np.where(hidden[:, place], -1, rows.keys[name]) for place, name in enumerate(names)
-    }
-    if hidden.shape[1] == len(names):
-        return rows.with_keys(keys)
+    marks = dict(zip((*names, *rows.numbers), hidden.T, strict=False))
+    marks = {name: mark for name, mark in marks.items() if mark.any()}
+    marks |= {band_of(name): mark for name, mark in marks.items() if name in rows.numbers}
+    keys = {n: np.where(mark, -1, rows.keys[n]) for n, mark in marks.items() if n in rows.keys}
     numbers = {
-        name: np.where(hidden[:, place], np.nan, values)
-        for place, (name, values) in enumerate(rows.numbers.items(), len(names))
+        n: np.where(mark, np.nan, rows.numbers[n])
+        for n, mark in marks.items()
+        if n in rows.numbers
     }
     return rows.with_keys(keys).with_numbers(numbers)
 
