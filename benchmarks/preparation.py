@@ -48,9 +48,11 @@ def main() -> int:
     stack = stack_of()
     with tempfile.TemporaryDirectory(prefix="ml-platform-bench-") as folder:
         on = Run(Path(folder), asked.threads, asked.again)
-        scores = [preparation_error.take(on, table, asked.seeds) for table in scored]
+        scores, codes = [], []
+        for table in scored:
+            scores.append(preparation_error.take(on, table, asked.seeds))
+            codes.append(preparation_error.report(scores[-1], stack))
         times = preparation_time.take(on, timed, asked.runs, asked.peer_rows)
-    codes = [preparation_error.report(one, stack) for one in scores]
     codes.append(preparation_time.report(times, stack))
     keep(scores, times, stack)
     return max(codes)
