@@ -16,7 +16,13 @@ from ml_platform.preparation.classifiers import MODELS, learn_classifier
 from ml_platform.preparation.columns import Columns, Mask
 from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for
 from ml_platform.preparation.estimators import LEARN, Estimator
-from ml_platform.preparation.evidence import band_of, bands_of, choose_keys, learn_evidence, with_bands
+from ml_platform.preparation.evidence import (
+    band_of,
+    bands_of,
+    choose_keys,
+    learn_evidence,
+    with_bands,
+)
 from ml_platform.preparation.filling import FREE, CategoryFill, Filling, Judged, NumberFill
 from ml_platform.preparation.gaps import any_of, beside, hidden_like
 from ml_platform.preparation.roles import Codes, Numbers, Roles, Rows, learn_roles
@@ -160,9 +166,7 @@ def _without(rows: Rows, names: Sequence[str], hidden: Mask) -> Rows:
     marks |= {band_of(name): mark for name, mark in marks.items() if name in rows.numbers}
     keys = {n: np.where(mark, -1, rows.keys[n]) for n, mark in marks.items() if n in rows.keys}
     numbers = {
-        n: np.where(mark, np.nan, rows.numbers[n])
-        for n, mark in marks.items()
-        if n in rows.numbers
+        n: np.where(mark, np.nan, rows.numbers[n]) for n, mark in marks.items() if n in rows.numbers
     }
     return rows.with_keys(keys).with_numbers(numbers)
 
