@@ -52,6 +52,7 @@ _OF_CHOSEN_KEYS = 3.0  # the best of many keys, and luck has as many chances
 
 _HIDDEN_SHARE = 0.12
 _MOST_FOLDS = 5
+_LONG_ROWS = 100_000
 _JUDGED_SHARE = 0.25
 _LEAST_KNOWN = 40
 _PROBE_CELLS = 3_000
@@ -275,15 +276,17 @@ def _learn_numbers(
     if not targets:
         return fills, judged, {}
     plans = {name: choose_plan(numbers[name], table.rows, table.levels) for name in targets}
-    lessons = _lessons(targets, plans, table)
+    lessons, surroundings = _lessons(targets, plans, table)
     with ThreadPoolExecutor(max(1, wanted.jobs)) as pool:
         found = pool.map(lambda name: _learn_number(name, targets, lessons[name], table), targets)
         for name, (fill, verdict) in zip(targets, found, strict=True):
             fills[name] = fill
             judged[name] = replace(verdict, gaps=judged[name].gaps)
     needed = sorted({one for name in targets for one in fills[name].needs(name)})
-    surroundings = {n: learn_surroundings(numbers[n], table.rows, plans[n]) for n in needed}
-    return fills, judged, surroundings
+    for name in needed:
+        if name not in surroundings:
+            surroundings[name] = learn_surroundings(numbers[name], table.rows, plans[name])
+    return fills, judged, {name: surroundings[name] for name in needed}
 
 
 def _is_learnt(values: Numbers, method: str) -> bool:
@@ -313,8 +316,12 @@ def _cells_to_hide(count: int) -> int:
 
 def _lessons(
     targets: tuple[str, ...], plans: Mapping[str, Plan], table: _Table
-) -> dict[str, _Lesson]:
-    """Hide cells, once for a long table and several times for a short one, and ask about them."""
+) -> tuple[dict[str, _Lesson], dict[str, Surroundings]]:
+    """Hide cells, once for a long table and several times for a short one, and ask about them.
+
+    A long table keeps the surroundings that were learnt without the few hidden cells; to learn all
+    of it again would double the cost for the sake of a few in a hundred.
+    """
     rows = table.rows
     gaps = np.column_stack([np.isnan(rows.numbers[name]) for name in targets])
     keys = [table.unfilled[name] < 0 for name in table.categories]
@@ -325,7 +332,7 @@ def _lessons(
     has_judged = np.zeros_like(gaps)
     for fold in range(folds):
         hidden = hidden_like(all_gaps, per_fold, table.wanted.seed + fold, len(targets))
-        told, asked = _asked(hidden, targets, plans, table)
+        told, asked, around = _asked(hidden, targets, plans, table)
         for place, name in enumerate(targets):
             # Another round may hide the same cells; who has learnt them would judge by heart.
             known = hidden[asked, place] & ~has_judged[asked, place]
@@ -334,7 +341,8 @@ def _lessons(
             has_judged[asked[of_it[judges]], place] = True
             truth = rows.numbers[name][asked[of_it]]
             parts[name].append(_Lesson(told.take(of_it), truth, judges))
-    return {name: _joined(lessons) for name, lessons in parts.items()}
+    kept = around if rows.count > _LONG_ROWS else {}
+    return {name: _joined(lessons) for name, lessons in parts.items()}, kept
 
 
 def _judges(count: int, fold: int, folds: int, seed: int) -> Mask:
@@ -346,7 +354,7 @@ def _judges(count: int, fold: int, folds: int, seed: int) -> Mask:
 
 def _asked(
     hidden: Mask, targets: tuple[str, ...], plans: Mapping[str, Plan], table: _Table
-) -> tuple[Told, NDArray[np.intp]]:
+) -> tuple[Told, NDArray[np.intp], dict[str, Surroundings]]:
     """What is told of the rows with hidden cells by all that is not hidden."""
     rows = table.rows
     left = {
@@ -357,7 +365,8 @@ def _asked(
     seen = rows.with_numbers(left)
     around = {name: learn_surroundings(left[name], rows, plans[name]) for name in targets}
     hidden_keys = hidden[asked, len(targets) :]
-    return ask_all(around, _refilled(seen.take(asked), hidden_keys, table)), asked
+    told = ask_all(around, _refilled(seen.take(asked), hidden_keys, table))
+    return told, asked, around
 
 
 def _refilled(rows: Rows, hidden: Mask, table: _Table) -> Rows:

@@ -20,7 +20,7 @@ _NAMED_AS_KEY = re.compile(
     r"(^|[_\s.-])(id|ids|code|key|zip|zipcode|postcode|uuid)$", re.IGNORECASE
 )
 _CAMEL_KEY = re.compile(r"[a-z](Id|ID|Code|Key)$")
-_SAMPLE = 20_000
+_SAMPLE = 10_000
 _MOST_SHARE_OF_LEVELS = 0.3
 _FEW_LEVELS = 50
 _LEAST_ROWS = 10

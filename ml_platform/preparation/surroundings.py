@@ -158,26 +158,27 @@ class Timeline:
 
 def order_of(groups: Codes, times: Numbers) -> NDArray[np.intp]:
     """The order by group and then by time; quick where rows already lie in the order of time."""
-    is_sorted = bool(np.all(times[1:] >= times[:-1]))
-    by_time = np.arange(len(times)) if is_sorted else np.argsort(times, kind="stable")
-    codes = groups[by_time]
+    codes = groups
     if len(codes) and codes.min() > -_SHORT and codes.max() < _SHORT:
         # numpy sorts short integers by radix, in a tenth of the time.
         codes = codes.astype(np.int16)
-    return by_time[np.argsort(codes, kind="stable")]
+    if np.all(times[1:] >= times[:-1]):
+        return np.argsort(codes, kind="stable")
+    by_time = np.argsort(times, kind="stable")
+    return by_time[np.argsort(codes[by_time], kind="stable")]
 
 
 def group_means(codes: Codes, values: Numbers, levels: int) -> Table:
     """The mean of each group, drawn towards 0 where rows are few; the last two are of none."""
-    known = ~np.isnan(values) & (codes >= 0)
-    total = np.bincount(codes[known], weights=values[known], minlength=levels + 2)
-    count = np.bincount(codes[known], minlength=levels + 2)
-    return total / (count + SHRINKAGE)
+    known = np.flatnonzero(~np.isnan(values) & (codes >= 0))
+    codes = codes[known]
+    total = np.bincount(codes, weights=values[known], minlength=levels + 2)
+    return total / (np.bincount(codes, minlength=levels + 2) + SHRINKAGE)
 
 
 def looked_up(table: Table, codes: Codes) -> Numbers:
-    """The table's entry of each code; unseen and missing ones get the empty entry at its end."""
-    found: Numbers = table[np.where((codes < 0) | (codes >= len(table) - 2), len(table) - 1, codes)]
+    """The table's entry of each code; the code of a missing key, -1, is the entry of none."""
+    found: Numbers = table[codes]
     return found
 
 
