@@ -21,7 +21,6 @@ TREES = 400
 
 _LAYERS = (64,)
 _NEIGHBOURS = 15
-_ROWS_TO_STOP_BY = 200
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,7 @@ def learn_classifier(
 
         # It is stopped early on purpose; whether it is good enough is measured afterwards.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")
         model.fit(_matrix(evidence, usual, rows), target)
     return Classifier(evidence, usual, model)
 
@@ -100,8 +100,9 @@ def _boosted(target: Codes, seed: int) -> Any:
 def _neural(target: Codes, seed: int) -> Any:
     from sklearn.neural_network import MLPClassifier
 
-    stops = len(target) >= _ROWS_TO_STOP_BY
-    return _scaled(MLPClassifier(_LAYERS, early_stopping=stops, max_iter=60, random_state=seed))
+    del target
+    # Not stopped early: that sets rows of each level aside, and rare levels have none to spare.
+    return _scaled(MLPClassifier(_LAYERS, max_iter=60, random_state=seed))
 
 
 def _scaled(model: Any) -> Any:

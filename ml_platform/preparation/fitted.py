@@ -23,6 +23,8 @@ from ml_platform.preparation.reading import Reader
 RECODED, REFUSED, CLIPPED, FILLED = 1, 2, 4, 8
 """The bits of a cell mask: what was done to a cell. 0 is a cell as it came."""
 
+_EXACT = 2.0**53
+
 Cells = dict[str, NDArray[np.uint8]]
 
 
@@ -178,6 +180,10 @@ def to_series(column: Column, *, whole: bool = False) -> Any:
     if column.kind == "category":
         words = np.array([*column.levels, None, None], dtype=object)
         return words[np.where(column.values < 0, len(column.levels) + 1, column.values)]
-    if whole and not np.isnan(column.values).any():
-        return column.values.astype(np.int64)
-    return column.values
+    return column.values.astype(np.int64) if whole and _is_whole(column.values) else column.values
+
+
+def _is_whole(values: NDArray[np.float64]) -> bool:
+    """Whether integers say the same: later rows may hold what training rows did not."""
+    exact = bool((values == np.rint(values)).all())  # NaN is not itself
+    return exact and bool(np.abs(values).max(initial=0.0) < _EXACT)

@@ -107,17 +107,23 @@ def column_word(column: str, what: str, given: object, *, is_number: bool) -> st
     return word(option, given, f"column '{column}', {what}")
 
 
-def check_columns(columns: Mapping[str, Mapping[str, Any]], known: tuple[str, ...]) -> None:
-    """Refuse columns that are not there and words that no column has."""
-    for name, said in columns.items():
+def check_known(option: str, names: Sequence[str], known: tuple[str, ...]) -> None:
+    """Refuse names of columns that are not there."""
+    for name in names:
         if name not in known:
             near = get_close_matches(name, known, 1)
             raise DeclarationError(
-                f"column '{name}' in `columns`",
+                f"column '{name}' in `{option}`",
                 "there is no such column",
                 allowed=", ".join(known),
                 fix=f"did you mean '{near[0]}'?" if near else "",
             )
+
+
+def check_columns(columns: Mapping[str, Mapping[str, Any]], known: tuple[str, ...]) -> None:
+    """Refuse columns that are not there and words that no column has."""
+    check_known("columns", tuple(columns), known)
+    for name, said in columns.items():
         unknown = sorted(set(said) - {"missing", "kind", *COLUMN_WORDS})
         if unknown:
             raise DeclarationError(

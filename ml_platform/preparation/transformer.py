@@ -18,7 +18,16 @@ from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.columns import Column, Columns, Mask
 from ml_platform.preparation.duplicates import by_key, exact
 from ml_platform.preparation.fitted import to_series
-from ml_platform.preparation.options import ALLOWED, AUTO, DELETE, OFF, check_columns, of_list, word
+from ml_platform.preparation.options import (
+    ALLOWED,
+    AUTO,
+    DELETE,
+    OFF,
+    check_columns,
+    check_known,
+    of_list,
+    word,
+)
 from ml_platform.preparation.reading import learn_and_read
 from ml_platform.preparation.receipt import Receipt, write_receipt
 from ml_platform.preparation.steps import Learnt, Options, learn
@@ -185,7 +194,11 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _learn(self, X: Any, y: Any) -> tuple[pd.DataFrame, Learnt]:  # noqa: N803
         frame = self._frame(X, reset=True)
         options, duplicates = self._options(tuple(frame.columns))
-        check_columns(options.columns, tuple(frame.columns))
+        names = tuple(frame.columns)
+        check_columns(options.columns, names)
+        check_known("target", options.kept, names)
+        check_known("outlier_skip", options.outlier_skip, names)
+        check_known("duplicate_keys", self.duplicate_keys or (), names)
         if not len(frame):
             raise DataError("the rows to learn from", "there are none", fix="give at least one row")
         if not len(frame.columns):
