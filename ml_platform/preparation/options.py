@@ -6,12 +6,15 @@ spellings as aliases: `linreg` is `linear`, `winz` is `iqr`, `label` is `ordinal
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from ml_platform.kernel.errors import DeclarationError
+from ml_platform.preparation.columns import Kind
 from ml_platform.preparation.race import CATEGORY_METHODS, NUMBER_METHODS
 
 OFF, AUTO, DELETE = "off", "auto", "delete"
+
+KINDS: tuple[str, ...] = get_args(Kind)
 
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "mode": (AUTO, "manual"),
@@ -130,4 +133,8 @@ def check_columns(columns: Mapping[str, Mapping[str, Any]], known: tuple[str, ..
                 f"column '{name}' in `columns`",
                 f"it says {', '.join(unknown)}",
                 allowed=", ".join(["kind", "missing", *COLUMN_WORDS]),
+            )
+        if said.get("kind", "text") not in KINDS:
+            raise DeclarationError(
+                f"column '{name}', kind", f"{said['kind']!r}", allowed=", ".join(KINDS)
             )

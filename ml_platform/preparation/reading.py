@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.columns import Column, Kind, Mask
 from ml_platform.preparation.dates import DateFormat, learn_format
 
@@ -151,18 +152,31 @@ def learn_reader(name: str, values: pd.Series) -> Reader:
     return learn_and_read(name, values)[0]
 
 
-def learn_and_read(name: str, values: pd.Series) -> tuple[Reader, Read]:
-    """`learn_reader`, and what its reader makes of the same values: one pass, not two."""
+def learn_and_read(
+    name: str, values: pd.Series, kind: Kind | None = None
+) -> tuple[Reader, Read]:
+    """`learn_reader`, and what its reader makes of the same values: one pass, not two.
+
+    Args:
+        name: the column's name.
+        values: its cells.
+        kind: what it holds, where that is known better than its cells tell.
+
+    Raises:
+        DataError: no cell is of the kind that was said.
+    """
     plain = _plain(values)
     sample = plain.sample()
-    reader, said = _guess(name, plain, sample)
+    reader, said = _guess(name, plain, sample) if kind is None else _of(kind, name, plain, sample)
     if reader.kind in ("category", "text"):
-        reader, read, marks = _learn_levels(name, plain)
+        reader, read, marks = _learn_levels(name, plain, kind)
     else:
         read, marks = _read(reader, plain)
         if read.refused.any():
             said = (*said, _mixed(reader, read, plain))
-        if not _holds(reader, read, marks):
+        if kind is not None:
+            _must_fit(reader, read, said)
+        elif not _holds(reader, read, marks):
             reader, read, marks = _learn_levels(name, plain)
     return _finish(reader, read, marks, (*said, *_described(reader, plain, sample))), read
 
@@ -628,6 +642,28 @@ def _guess(name: str, plain: _Plain, sample: list[Any]) -> tuple[Reader, tuple[s
     return (number, ()) if number is not None else _guess_moment(name, counts, plain, sample)
 
 
+def _of(
+    kind: Kind, name: str, plain: _Plain, sample: list[Any]
+) -> tuple[Reader, tuple[str, ...]]:
+    """A reader of the kind that was said; how it is written is still looked for."""
+    counts = Counter(map(_hashable, sample))
+    if kind == "number":
+        return _guess_number(name, counts) or Reader(name, kind), ()
+    if kind == "moment" and plain.form == "cells":
+        guess, said = _guess_moment(name, counts, plain, sample)
+        return replace(guess, kind=kind), said
+    return Reader(name, kind), ()
+
+
+def _must_fit(reader: Reader, read: Read, said: tuple[str, ...]) -> None:
+    if read.refused.any() and read.column.missing().all():
+        raise DataError(
+            f"column '{reader.name}'",
+            f"no cell is a {reader.kind}, as it is said to be: {'; '.join(said)}",
+            fix="leave its kind out to have it found, or say another",
+        )
+
+
 def _hashable(cell: object) -> tuple[type, Any]:
     """A cell as a key; 1, 1.0 and True are three."""
     try:
@@ -706,7 +742,9 @@ def _holds(reader: Reader, read: Read, marks: Marks) -> bool:
     return refused <= (1 - _ENOUGH) * known and codes <= _CODE_SHARE * known
 
 
-def _learn_levels(name: str, plain: _Plain) -> tuple[Reader, Read, Marks]:
+def _learn_levels(
+    name: str, plain: _Plain, kind: Kind | None = None
+) -> tuple[Reader, Read, Marks]:
     """The levels of a category, or free text where there are too many and they are long."""
     distinct, codes = plain.spread()
     spelled = [_spelled(cell) for cell in distinct]
@@ -721,7 +759,7 @@ def _learn_levels(name: str, plain: _Plain) -> tuple[Reader, Read, Marks]:
         if text is not None and n:
             counts[text] += n
             values[text] = _level(cell, text, values)
-    if _is_text(counts):
+    if kind == "text" or (kind is None and _is_text(counts)):
         found, marks = _expand("text", spelled, codes)
         return Reader(name, "text"), _as_read(Column("text", found), marks), marks
     order = sorted(counts, key=lambda text: (-counts[text], text))

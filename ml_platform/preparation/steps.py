@@ -119,7 +119,9 @@ def _read_all(
     for name in frame.columns:
         if name in options.kept:
             continue
-        readers[name], read = learn_and_read(name, frame[name])
+        readers[name], read = learn_and_read(
+            name, frame[name], options.columns.get(name, {}).get("kind")
+        )
         columns[name] = read.column
         cells[name] = (read.changed * RECODED | read.refused * REFUSED).astype(np.uint8)
     return readers, columns, cells
