@@ -152,9 +152,7 @@ def learn_reader(name: str, values: pd.Series) -> Reader:
     return learn_and_read(name, values)[0]
 
 
-def learn_and_read(
-    name: str, values: pd.Series, kind: Kind | None = None
-) -> tuple[Reader, Read]:
+def learn_and_read(name: str, values: pd.Series, kind: Kind | None = None) -> tuple[Reader, Read]:
     """`learn_reader`, and what its reader makes of the same values: one pass, not two.
 
     Args:
@@ -642,9 +640,7 @@ def _guess(name: str, plain: _Plain, sample: list[Any]) -> tuple[Reader, tuple[s
     return (number, ()) if number is not None else _guess_moment(name, counts, plain, sample)
 
 
-def _of(
-    kind: Kind, name: str, plain: _Plain, sample: list[Any]
-) -> tuple[Reader, tuple[str, ...]]:
+def _of(kind: Kind, name: str, plain: _Plain, sample: list[Any]) -> tuple[Reader, tuple[str, ...]]:
     """A reader of the kind that was said; how it is written is still looked for."""
     counts = Counter(map(_hashable, sample))
     if kind == "number":
@@ -742,9 +738,7 @@ def _holds(reader: Reader, read: Read, marks: Marks) -> bool:
     return refused <= (1 - _ENOUGH) * known and codes <= _CODE_SHARE * known
 
 
-def _learn_levels(
-    name: str, plain: _Plain, kind: Kind | None = None
-) -> tuple[Reader, Read, Marks]:
+def _learn_levels(name: str, plain: _Plain, kind: Kind | None = None) -> tuple[Reader, Read, Marks]:
     """The levels of a category, or free text where there are too many and they are long."""
     distinct, codes = plain.spread()
     spelled = [_spelled(cell) for cell in distinct]
