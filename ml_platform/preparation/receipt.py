@@ -7,7 +7,8 @@ interface, and as a page of its own.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ from ml_platform.preparation.columns import Column, Columns, Mask
 from ml_platform.preparation.filling import Judged
 from ml_platform.preparation.fitted import CLIPPED, FILLED, RECODED, REFUSED, Cells
 from ml_platform.preparation.gaps import together
+from ml_platform.storage.shown import shown
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 BINS = 12
 PICTURED_ROWS = 20_000
@@ -105,6 +110,52 @@ class Receipt:
         if lost:
             lines += ["", f"Not recoverable (nothing beat the simplest fill): {', '.join(lost)}."]
         return "\n".join(lines)
+
+    def to_html(self, title: str = "Preparation", origin: str = "") -> str:
+        """All of it as a page that needs nothing else; all that is data is escaped.
+
+        Args:
+            title: stands above, like the table's name.
+            origin: a line below it: when, and by what, it was made.
+        """
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        environment = Environment(
+            loader=FileSystemLoader(Path(__file__).parent),
+            autoescape=True,
+            undefined=StrictUndefined,
+        )
+        environment.filters |= {"shown": shown, "zip": zip, "ranked": _ranked}
+        environment.filters["breakable"] = _breakable
+        page = environment.get_template("receipt.html")
+        return page.render(receipt=self, facts=self._facts(), title=title, origin=origin)
+
+    def _facts(self) -> dict[str, float]:
+        """The figures of the whole table; cells that were not touched are not told."""
+        cells = {
+            what: sum(getattr(column, what) for column in self.columns)
+            for what in ("filled", "clipped", "recoded", "refused")
+        }
+        return {
+            "rows came": self.rows,
+            "rows left": self.rows_left,
+            "columns": len(self.columns),
+            **{f"cells {what}": count for what, count in cells.items() if count},
+            "CPU seconds": round(sum(self.seconds.values()), 2),
+        }
+
+
+def _ranked(errors: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Candidates and their errors, the best first; one that could not be judged is left out."""
+    known = [(name, error) for name, error in errors.items() if np.isfinite(error)]
+    return sorted(known, key=lambda pair: pair[1])
+
+
+def _breakable(text: str) -> "Markup":
+    """A text as HTML whose long names may be broken after each underscore."""
+    from markupsafe import Markup, escape
+
+    return Markup("_<wbr>").join(escape(part) for part in text.split("_"))
 
 
 def _line(column: ColumnReceipt) -> str:
@@ -217,4 +268,6 @@ def _like(column: Column, edges: NDArray[np.float64] | None) -> dict[str, Any]:
     if edges is None:
         return said
     counts = np.bincount(np.searchsorted(edges, known), minlength=BINS)
+    width = float(edges[1] - edges[0])
+    said |= {"low": float(edges[0]) - width, "high": float(edges[-1]) + width}
     return {**said, "counts": counts.tolist()}
