@@ -11,9 +11,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
 
 import dagster as dg
@@ -144,10 +145,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Made:
-    """What a room's function returns: what it wrote, and what else to show of it."""
+    """What a room's function returns: what it wrote, what else to show of it, tables beside it."""
 
     written: Written | None
     metadata: Mapping[str, Any]
+    beside: Mapping[TableKey, Written] = field(default_factory=dict)
+
+    def by_table(self, key: TableKey) -> "dict[TableKey, Made]":
+        """Each table that was written, `key` the first, by itself."""
+        return {key: self, **{other: Made(one, {}) for other, one in self.beside.items()}}
 
 
 class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
@@ -216,6 +222,7 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
         reads: Iterable[TableName] = (),
         kinds: Iterable[str] = (),
         code: str = "",
+        beside: Mapping[TableKey, str] = MappingProxyType({}),
     ) -> dg.AssetsDefinition:
         """The Dagster asset that runs `make` once for the table or once a partition.
 
@@ -225,6 +232,7 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             reads: the tables that it reads.
             kinds: the badges that the room gives.
             code: what else than the declaration decides the result; changes mark it as stale.
+            beside: tables that the same step writes, and what each is; assets of their own.
         """
         project = project_of(context)
         definition = self.partitions.definition() if self.partitions else None
@@ -233,7 +241,9 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             context: dg.AssetExecutionContext, _inputs: Mapping[str, Any]
         ) -> Iterator[dg.MaterializeResult[Any]]:
             store = context.resources.tables.store()
-            yield _run(context, store, project, self.table_key, definition, make)
+            shown = _run(context, store, project, self.table_key, definition, make)
+            for key in context.selected_asset_keys:
+                yield dg.MaterializeResult(asset_key=key, metadata=shown[key])
 
         spec = dg.AssetSpec(
             key=dg.AssetKey(self.table_key.parts),
@@ -248,9 +258,18 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             code_version=fingerprint(self.model_dump_json(), code),
             metadata=_told_by_loader.get(),
         )
+        others = [
+            spec.replace_attributes(
+                key=dg.AssetKey(key.parts),
+                description=said,
+                kinds={key.layer},
+                freshness_policy=None,
+            )
+            for key, said in beside.items()
+        ]
         return _made_by(
             step,
-            spec,
+            [spec, *others],
             backfill=self._backfill_policy(),
             retry=self.retry.policy(),
             pool=self.pool,
@@ -285,18 +304,20 @@ _WAITED_FOR = dg.In(dg.Nothing)
 
 def _made_by(
     step: Callable[..., Any],
-    spec: dg.AssetSpec,
+    specs: list[dg.AssetSpec],
     *,
     backfill: dg.BackfillPolicy | None,
     retry: dg.RetryPolicy,
     pool: str | None,
 ) -> dg.AssetsDefinition:
-    """The asset of a spec that `step` makes; it waits for its upstream assets and loads none.
+    """The assets that `step` makes, the first its own; it waits for what is upstream, loads none.
 
     It is what `dg.asset` makes of the same words. The decorator finds inputs, outputs, resources
     and types out of the function's signature, which takes three times as long as all of this.
     """
+    spec = specs[0]
     name = spec.key.to_python_identifier()
+    keys = {one.key.to_python_identifier() if one is not spec else "result": one for one in specs}
     upstream = {"_".join(dep.asset_key.path): dep.asset_key for dep in spec.deps}
     op = dg.OpDefinition(
         compute_fn=step,
@@ -304,12 +325,14 @@ def _made_by(
         description=spec.description,
         ins=dict.fromkeys(upstream, _WAITED_FOR),
         outs={
-            "result": dg.Out(
+            output: dg.Out(
                 dg.Any,
-                description=spec.description,
+                description=one.description,
                 io_manager_key="io_manager",
-                code_version=spec.code_version,
+                code_version=one.code_version,
+                is_required=len(specs) == 1,
             )
+            for output, one in keys.items()
         },
         required_resource_keys={"tables"},
         retry_policy=retry,
@@ -318,10 +341,12 @@ def _made_by(
     )
     return dg.AssetsDefinition(
         keys_by_input_name=upstream,
-        keys_by_output_name={"result": spec.key},
+        keys_by_output_name={output: one.key for output, one in keys.items()},
         node_def=op,
-        specs=[spec],
+        specs=specs,
         backfill_policy=backfill,
+        # Of tables that are made together one may be asked for; all are made, and one is told.
+        can_subset=len(specs) > 1,
     )
 
 
@@ -332,7 +357,9 @@ def _run(
     key: TableKey,
     partitions: dg.PartitionsDefinition[str] | None,
     make: Callable[[Step], Made],
-) -> dg.MaterializeResult[Any]:
+) -> dict[dg.AssetKey, dict[str, Any]]:
+    """Make the table, or each partition of the run; what to show of each table that was written."""
+
     def step_for(partition: str | None) -> Step:
         window = None
         if isinstance(partitions, dg.TimeWindowPartitionsDefinition) and partition is not None:
@@ -342,34 +369,49 @@ def _run(
 
     with errors_are_told(), measured() as cost:
         if partitions is None:
-            made = make(step_for(None))
-            metadata = _shown(store, project, key, made)
+            made = make(step_for(None)).by_table(key)
+            shown = {one: _shown(store, project, one, what) for one, what in made.items()}
         else:
-            metadata = _make_each(context, step_for, make)
-    metadata["seconds"] = round(cost.seconds, 3)
-    metadata["cpu_seconds"] = round(cost.cpu_seconds, 3)
-    metadata["peak_memory_bytes"] = cost.peak_memory_bytes
-    return dg.MaterializeResult(metadata=metadata)
+            shown = _make_each(context, key, step_for, make)
+    shown[key]["seconds"] = round(cost.seconds, 3)
+    shown[key]["cpu_seconds"] = round(cost.cpu_seconds, 3)
+    shown[key]["peak_memory_bytes"] = cost.peak_memory_bytes
+    return {dg.AssetKey(one.parts): metadata for one, metadata in shown.items()}
 
 
 def _make_each(
     context: dg.AssetExecutionContext,
+    key: TableKey,
     step_for: Callable[[str], Step],
     make: Callable[[Step], Made],
-) -> dict[str, Any]:
+) -> dict[TableKey, dict[str, Any]]:
     """Make each partition of the run; the rows of each are shown with it."""
     keys = list(context.partition_keys)
-    rows = 0
+    rows = {key: 0}
     for number, partition in enumerate(keys, start=1):
-        made = make(step_for(partition))
-        count = made.written.rows if made.written else 0
-        rows += count
-        own = {**made.metadata, "dagster/partition_row_count": count}
-        if made.written:
-            own |= {k: v for k, v in metadata_of(made.written).items() if "row_count" not in k}
-        context.add_asset_metadata(own, partition_key=partition)
-        context.log.info("%s: %d rows (%d of %d partitions)", partition, count, number, len(keys))
-    return {"rows_in_this_run": rows, "partitions_in_this_run": len(keys)}
+        made = make(step_for(partition)).by_table(key)
+        counts = {one: _tell_of_partition(context, one, partition, made[one]) for one in made}
+        rows |= {one: rows.get(one, 0) + count for one, count in counts.items()}
+        said = (partition, counts[key], number, len(keys))
+        context.log.info("%s: %d rows (%d of %d partitions)", *said)
+    return {
+        one: {"rows_in_this_run": count, "partitions_in_this_run": len(keys)}
+        for one, count in rows.items()
+    }
+
+
+def _tell_of_partition(
+    context: dg.AssetExecutionContext, key: TableKey, partition: str, made: Made
+) -> int:
+    """Record what was made of a partition, where it was asked for; its rows."""
+    asset = dg.AssetKey(key.parts)
+    count = made.written.rows if made.written else 0
+    own = {**made.metadata, "dagster/partition_row_count": count}
+    if made.written:
+        own |= {k: v for k, v in metadata_of(made.written).items() if "row_count" not in k}
+    if asset in context.selected_asset_keys:
+        context.add_asset_metadata(own, asset_key=asset, partition_key=partition)
+    return count
 
 
 def _shown(store: TableStore, project: str, key: TableKey, made: Made) -> dict[str, Any]:
