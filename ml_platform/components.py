@@ -1,9 +1,17 @@
 """The catalogue: every word that a defs.yaml may use as `type: ml_platform.components.<word>`."""
 
 from ml_platform.checks.component import Checks
-from ml_platform.features.component import FeatureTable
+from ml_platform.features.component import FeatureTable, PreparedTable
 from ml_platform.models.component import Model, Predictions
 from ml_platform.reports.component import Report
 from ml_platform.sources.component import Source
 
-__all__ = ["Checks", "FeatureTable", "Model", "Predictions", "Report", "Source"]
+__all__ = [
+    "Checks",
+    "FeatureTable",
+    "Model",
+    "Predictions",
+    "PreparedTable",
+    "Report",
+    "Source",
+]

@@ -1,16 +1,18 @@
-"""`FeatureTable`: a table made by a SQL file or by a Python function."""
+"""`FeatureTable` and `PreparedTable`: tables made by SQL, by Python, by automatic preparation."""
 
 import importlib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ml_platform.execution.component import AssetComponent, Made, Step, project_of, text_of
+from ml_platform.execution.preparing import PreparationOptions, options_of
 from ml_platform.execution.scaffold import ExampleScaffolder
+from ml_platform.features import prepared
 from ml_platform.kernel.errors import DeclarationError, Where
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.engine import (
@@ -19,11 +21,15 @@ from ml_platform.storage.engine import (
     columns_of,
     connect,
     planned,
+    reading_rows,
     tables_named_in,
 )
 from ml_platform.storage.lineage import column_lineage
 from ml_platform.storage.resource import lineage_metadata
 from ml_platform.storage.tables import Write
+
+if TYPE_CHECKING:
+    from ml_platform.preparation.receipt import Receipt
 
 
 @dg.scaffold_with(ExampleScaffolder)
@@ -99,7 +105,10 @@ def run_query(step: Step, sql: str, path: Path, reads: list[TableName], how: Wri
         attach(connection, step.store, reads, step.project)
         rows = planned(connection, sql, path, _parameters(step, sql))
         sources = column_lineage(sql, columns_of(connection, reads), rows.columns)
-        written = step.store.write(step.project, step.key, rows, partition=step.partition, how=how)
+        with reading_rows(f"table {step.key}", path):
+            written = step.store.write(
+                step.project, step.key, rows, partition=step.partition, how=how
+            )
     query = dg.MetadataValue.md(f"```sql\n{sql}\n```")
     return Made(written, {"query": query, **lineage_metadata(sources)})
 
@@ -132,3 +141,94 @@ def function_named(path: str, subject: str) -> Callable[..., Any]:
     if not callable(found):
         raise DeclarationError(subject, f"python: {path} is no function")
     return found  # type: ignore[no-any-return]
+
+
+@dg.scaffold_with(ExampleScaffolder)
+class PreparedTable(AssetComponent, PreparationOptions):
+    """A table cleaned automatically, with a receipt of what was found and done.
+
+    Beside it stands `<key>_cells`: for each of its rows, in their order, and each column that came,
+    what was done to the cell (1 recoded, 2 refused, 4 clipped, 8 filled, and their sums). What was
+    learnt is kept, and prepares other rows of the same kind by `learnt_by`.
+    """
+
+    scaffold_example: ClassVar[dict[str, Any]] = {"key": "features/NAME", "table": "raw/NAME"}
+    scaffold_files: ClassVar[dict[str, str]] = {}
+
+    table: str = Field(description="The table to prepare, like raw/orders.")
+    target: str | None = Field(
+        default=None,
+        description="A column that is passed on as it is and tells nothing to the others.",
+    )
+    learnt_by: str | None = Field(
+        default=None,
+        description="A prepared table, like features/orders, whose preparation is applied here; "
+        "nothing is learnt from these rows.",
+    )
+    add_imputed_share: bool = Field(
+        default=False,
+        description="Add `imputed_share`: which share, 0 to 1, of a row's inputs was filled.",
+    )
+
+    @field_validator("table", "learnt_by")
+    @classmethod
+    def _are_keys(cls, value: str | None) -> str | None:
+        if value is not None:
+            TableKey.parse(value)
+        return value
+
+    @model_validator(mode="after")
+    def _is_learnt_once(self) -> "PreparedTable":
+        if self.learnt_by and (said := self._options()):
+            raise ValueError(f"with `learnt_by` leave out {', '.join(said)}: it was learnt so")
+        if self.partitions and not self.learnt_by:
+            raise ValueError("`partitions` need `learnt_by`: else each would learn something else")
+        if self.write != "replace":
+            raise ValueError(f"`write: {self.write}` would part the rows from their cells")
+        return self
+
+    def _options(self) -> dict[str, Any]:
+        return options_of(self) | ({"target": self.target} if self.target else {})
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Two assets: the table and its cells."""
+        named = [self.table, *([self.learnt_by] if self.learnt_by else [])]
+        reads = [TableName(None, TableKey.parse(one)) for one in named]
+        said = f"What was done to each cell of {self.key}, row by row."
+        beside = {prepared.cells_key(self.table_key): said}
+        kinds = ["scikitlearn", "pandas"]
+        asset = self.asset(context, self._prepare, reads=reads, kinds=kinds, beside=beside)
+        return dg.Definitions(assets=[asset])
+
+    def _prepare(self, step: Step) -> Made:
+        place = prepared.Place(
+            step.store, step.project, step.key, step.partition, step.run_id, self.keep_versions
+        )
+        partitions = [step.partition] if step.partition is not None else []
+        table = step.store.read(step.project, TableKey.parse(self.table), partitions=partitions)
+        frame = table.to_pandas(date_as_object=False)
+        if self.learnt_by:
+            kept = prepared.find(step.store, step.project, TableKey.parse(self.learnt_by))
+            result = kept.preparation.apply(frame)
+        else:
+            preparation, result = prepared.learn(frame, self._options())
+            kept = prepared.keep(place, preparation)
+        page = prepared.publish_receipt(place, result.receipt, kept.version)
+        rows = prepared.with_imputed_share(result) if self.add_imputed_share else result.frame
+        key, how = prepared.cells_key(step.key), self.write_mode(step)
+        # The table last: who finds it finds all that belongs to it.
+        cells = step.store.write(step.project, key, result.cells, partition=step.partition, how=how)
+        written = step.store.write(step.project, step.key, rows, partition=step.partition, how=how)
+        return Made(written, _told_of(result.receipt, page, kept.version), {key: cells})
+
+
+def _told_of(receipt: "Receipt", page: str, version: str) -> dict[str, Any]:
+    """The receipt, where its page is, and the figures that a person compares between runs."""
+    return {
+        "receipt": dg.MetadataValue.md(receipt.to_markdown()),
+        "receipt_page": dg.MetadataValue.path(page),
+        "preparation_version": version,
+        "rows_dropped": receipt.rows - receipt.rows_left,
+        "cells_filled": sum(column.filled for column in receipt.columns),
+        "cells_clipped": sum(column.clipped for column in receipt.columns),
+    }

@@ -16,6 +16,9 @@ from ml_platform.kernel.errors import DeclarationError, PlatformError, Where, cl
 from ml_platform.kernel.names import TableKey
 from ml_platform.loading.pieces import Broken
 
+_WORDS_ALONE = "literal["
+"""How pydantic calls the words of a field that takes something else besides."""
+
 
 def broken(
     error: Exception,
@@ -94,12 +97,21 @@ def _invalid(
     component = _component_in(source)
     begin = ("attributes",) if component is not None and error.title == component.__name__ else ()
     found = []
-    for one in error.errors():
+    for one in _meant(error):
         path = (*begin, *one["loc"])
         found.append((_line_of(path, source, line), _field_error(one, path, component)))
     found.sort()
     rest = [f"{file}:{at}: {said}" if n else said for n, (at, said) in enumerate(found)]
     return Where(file, found[0][0]), "\n".join(rest)
+
+
+def _meant(error: ValidationError) -> list[Mapping[str, Any]]:
+    """The errors; of a field that takes a word or a mapping, those of what was given."""
+    return [
+        one
+        for one in error.errors()
+        if not (isinstance(one["input"], dict) and _WORDS_ALONE in str(one["loc"][-1:]))
+    ]
 
 
 def _field_error(
@@ -121,7 +133,8 @@ def _field_error(
 def _fields_at(model: Any, path: Sequence[str | int]) -> list[str]:
     """The words allowed at a path below the attributes."""
     for part in path:
-        if isinstance(part, str):
+        # What is no field is a place in a list, a person's own word, or one of several kinds.
+        if model is not None and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation)
         if model is None:
             return []
@@ -144,7 +157,7 @@ def _line_of(path: Sequence[str | int], source: ValueAndSourcePositionTree, fall
     line = fallback
     for part in path:
         if part not in position.children:
-            break
+            continue
         position = position.children[part]
         line = position.position.start.line
     return line

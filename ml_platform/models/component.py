@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ml_platform.execution.component import AssetComponent, Declared, Made, Step
 from ml_platform.execution.picture import Chart, markdown_image, png
+from ml_platform.execution.preparing import PreparationOptions, options_of
 from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.names import TableKey
 from ml_platform.kernel.settings import Settings
@@ -89,6 +90,11 @@ class Model(AssetComponent):
         default=None, description="The figure that decides about the champion."
     )
     random_state: int = Field(default=0, description="The seed of all that is drawn.")
+    prepare: Literal["auto"] | PreparationOptions | None = Field(
+        default=None,
+        description="Let an automatic preparation of the raw columns be the model's first step: "
+        "auto, or its options.",
+    )
 
     @field_validator("table")
     @classmethod
@@ -100,6 +106,8 @@ class Model(AssetComponent):
     def _forecast_fits_the_task(self) -> "Model":
         if (self.task == "forecast") != (self.forecast is not None):
             raise ValueError("`task: forecast` and `forecast:` go together")
+        if self.forecast and self.prepare:
+            raise ValueError("`prepare` is not for a forecast, which knows its own columns")
         return self
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -136,7 +144,13 @@ class Model(AssetComponent):
             metrics=tuple(self.metrics),
             judge_by=self.judge_by,
             random_state=self.random_state,
+            prepare=self._preparation(),
         )
+
+    def _preparation(self) -> dict[str, Any] | None:
+        if self.prepare is None or self.prepare == "auto":
+            return {} if self.prepare else None
+        return options_of(self.prepare)
 
 
 @dg.scaffold_with(ExampleScaffolder)
@@ -218,6 +232,8 @@ def _shown(
     }
     if result.notes:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in result.notes))
+    if result.receipt:
+        metadata["receipt"] = dg.MetadataValue.md(result.receipt.to_markdown())
     for picture in _pictures(result):
         image = markdown_image(png(picture.chart, picture.frame), picture.chart.title)
         metadata[picture.name] = dg.MetadataValue.md(image)

@@ -251,26 +251,88 @@ def make_pipeline(frame: "pd.DataFrame", features: Sequence[str], estimator: Any
     )
 
 
+class NumbersOnly(TransformerMixin, BaseEstimator):  # type: ignore[misc] # as above
+    """What a preparation leaves that no model can use: texts and times go, numbers stay.
+
+    Attributes:
+        left_out_: the columns that went.
+    """
+
+    def fit(self, frame: "pd.DataFrame", _target: Any = None) -> Self:
+        """Note which columns are numbers.
+
+        Raises:
+            DataError: none is.
+        """
+        self.numbers_ = [str(name) for name in frame if frame[name].dtype.kind in "biuf"]
+        self.left_out_ = [str(name) for name in frame if name not in self.numbers_]
+        if not self.numbers_:
+            raise DataError(
+                "features",
+                f"the preparation leaves no numbers, only {', '.join(self.left_out_) or 'nothing'}",
+                fix="let it encode categories, take dates apart, or make numbers of texts",
+            )
+        return self
+
+    def transform(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Rows x the columns of numbers."""
+        return frame[self.numbers_]
+
+
+def make_prepared_pipeline(estimator: Any, options: Mapping[str, Any]) -> Any:
+    """An automatic preparation before `estimator`, as one scikit-learn Pipeline.
+
+    The preparation learns from the rows that the pipeline is fitted on. Gaps that it is told to
+    leave get the median and a column that says so; all is scaled to mean 0 and deviation 1.
+
+    Args:
+        estimator: the last step.
+        options: of `AutoPrepare`.
+    """
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from ml_platform.preparation.transformer import AutoPrepare
+
+    fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    return Pipeline(
+        [
+            ("prepare", AutoPrepare(**options)),
+            ("numbers", NumbersOnly()),
+            ("fill", fill),
+            ("scale", StandardScaler()),
+            ("model", estimator),
+        ]
+    )
+
+
 def _kinds(frame: "pd.DataFrame", features: Sequence[str]) -> tuple[list[str], list[str]]:
     """The features that are numbers, and those that are categories."""
-    have = [str(name) for name in frame.columns]
+    _check_there(frame, features)
     numeric: list[str] = []
     categorical: list[str] = []
-    if not features:
-        raise DeclarationError("features", "none", allowed="at least one column")
     for name in features:
-        if name not in have:
-            raise DataError("features", f"no column '{name}'", allowed=closest(name, have))
         kind = frame[name].dtype.kind
         if kind in "mM":
             raise DataError(
                 f"feature '{name}'",
                 f"it is a time ({frame[name].dtype})",
                 allowed="numbers, true/false or categories",
-                fix="make numbers of it in the features table, such as hour or age in days",
+                fix="make numbers of it in the features table, such as hour or age in days, or "
+                "let `prepare: auto` take it apart",
             )
         (numeric if kind in "biuf" else categorical).append(name)
     return numeric, categorical
+
+
+def _check_there(frame: "pd.DataFrame", features: Sequence[str]) -> None:
+    have = [str(name) for name in frame.columns]
+    if not features:
+        raise DeclarationError("features", "none", allowed="at least one column")
+    for name in features:
+        if name not in have:
+            raise DataError("features", f"no column '{name}'", allowed=closest(name, have))
 
 
 @dataclass(frozen=True)
@@ -312,6 +374,8 @@ class Plan:
         split: which rows judge.
         metrics: by short name; empty for the task's usual ones.
         random_state: the seed of the split and the algorithm.
+        prepare: options of `AutoPrepare`, which then is the first step of the pipeline; None for
+            the plain preparation of `make_pipeline`.
     """
 
     task: Literal["classification", "regression"]
@@ -322,6 +386,24 @@ class Plan:
     split: Split = Split()
     metrics: tuple[str, ...] = ()
     random_state: int = 0
+    prepare: Mapping[str, Any] | None = None
+
+    def pipeline(self, rows: "pd.DataFrame", features: list[str], estimator: Any) -> Any:
+        """The estimator behind the preparation that is asked for, not fitted yet."""
+        if self.prepare is None:
+            return make_pipeline(rows, features, estimator)
+        _check_there(rows, features)
+        options = {"random_state": self.random_state, **self.prepare}
+        return make_prepared_pipeline(estimator, options)
+
+    def baseline(self, rows: "pd.DataFrame", features: list[str]) -> Any:
+        """What the model has to beat; it looks at no feature, so none is prepared at length."""
+        from sklearn.pipeline import Pipeline
+
+        baseline = make_baseline(self.task)
+        if self.prepare is None:
+            return make_pipeline(rows, features, baseline)
+        return Pipeline([("model", baseline)])
 
     def columns(self, frame: "pd.DataFrame") -> list[str]:
         """The features' names."""
@@ -346,14 +428,13 @@ def train(frame: "pd.DataFrame", plan: Plan) -> Trained:
     rows, notes = _with_target(frame, plan)
     held = plan.split.held_out(rows, rows[plan.target], plan.task, seed)
     features = plan.columns(rows)
-    fitted = [
-        _fit(make_pipeline(rows[~held], features, one), rows[~held], features, plan)
-        for one in (estimator, make_baseline(plan.task))
-    ]
+    learning = rows[~held]
+    both = (plan.pipeline(learning, features, estimator), plan.baseline(learning, features))
+    fitted = [_fit(one, learning, features, plan) for one in both]
     said = [_say(one, rows.loc[held, features], plan) for one in fitted]
     actual = rows.loc[held, plan.target].to_numpy()
     judged = [_judge(one, actual, judges, plan.task) for one in said]
-    notes += [note for _, some in judged for note in some]
+    notes += [*_left_out(fitted[0]), *(note for _, some in judged for note in some)]
     return Trained(
         model=fitted[0],
         baseline=fitted[1],
@@ -364,6 +445,12 @@ def train(frame: "pd.DataFrame", plan: Plan) -> Trained:
         features=features,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _left_out(pipeline: Any) -> list[str]:
+    """What the preparation left that no model can use, as a sentence."""
+    names = pipeline["numbers"].left_out_ if "numbers" in pipeline.named_steps else []
+    return [f"Not learnt from, for they are no numbers: {', '.join(names)}."] if names else []
 
 
 @dataclass(frozen=True)

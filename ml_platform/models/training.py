@@ -26,6 +26,8 @@ from ml_platform.models.tracking import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml_platform.preparation.receipt import Receipt
+
 Tell = Callable[[str], None]
 
 USUAL_ALGORITHM = {"forecast": "global_forecaster"}
@@ -48,6 +50,7 @@ class Order:
     metrics: tuple[str, ...] = ()
     judge_by: str | None = None
     random_state: int = 0
+    prepare: Mapping[str, Any] | None = None
 
     @property
     def judge(self) -> str:
@@ -77,6 +80,7 @@ class Result:
         example: a few rows of the model's input.
         output: what it says of them.
         notes: what was done differently than usual, as sentences.
+        receipt: of the model's own preparation, where it has one.
         by_series: for a forecast, the errors of each series.
         over_time: for a forecast, the sums over all series of each time step.
     """
@@ -88,6 +92,7 @@ class Result:
     example: "pd.DataFrame"
     output: Any
     notes: tuple[str, ...] = ()
+    receipt: "Receipt | None" = None
     by_series: "pd.DataFrame | None" = None
     over_time: "pd.DataFrame | None" = None
 
@@ -252,6 +257,7 @@ def _plan(order: Order) -> Plan:
         split=Split(**order.split),
         metrics=tuple(order.told()),
         random_state=order.random_state,
+        prepare=order.prepare,
     )
 
 
@@ -271,6 +277,7 @@ def _tabular(frame: "pd.DataFrame", order: Order) -> Result:
         example=example,
         output=model.predict(example),
         notes=trained.notes,
+        receipt=model[0].receipt_ if order.prepare is not None else None,
     )
 
 
@@ -307,8 +314,17 @@ def _retrained(champion: Champion, frame: "pd.DataFrame", order: Order) -> float
         parameters=estimator.get_params(deep=False),
         judge_by=order.judge,
         random_state=order.random_state,
+        prepare=_preparation_of(champion.model),
     )
     return train(frame, _plan(order)).metrics[order.judge]
+
+
+def _preparation_of(model: Any) -> dict[str, Any] | None:
+    """The options of a pipeline's own automatic preparation."""
+    from ml_platform.preparation.transformer import AutoPrepare
+
+    first = model[0]
+    return dict(first.get_params(deep=False)) if isinstance(first, AutoPrepare) else None
 
 
 def _recipe(model: Any) -> tuple[str, str]:
@@ -325,6 +341,8 @@ def _parameters(order: Order) -> dict[str, Any]:
         "random_state": order.random_state,
         **{f"algorithm.{key}": value for key, value in order.parameters.items()},
     }
+    if order.prepare is not None:
+        chosen |= {"prepare": "auto", **{f"prepare.{k}": v for k, v in order.prepare.items()}}
     nested = order.forecast or order.split
     prefix = "forecast" if order.forecast else "split"
     return chosen | {f"{prefix}.{key}": value for key, value in nested.items()}

@@ -275,6 +275,27 @@ class TableStore:
             self.files.put(scratch, path)
         return self.files.url(path)
 
+    def document(self, project: str, key: TableKey, name: str) -> bytes:
+        """What was published as `name` in the folder of `key`.
+
+        Raises:
+            NotFoundError: nothing was.
+        """
+        folder = _folder(project, key)
+        there = [file.name for file in self.files.list_files(folder)]
+        if name not in there:
+            raise NotFoundError(
+                f"'{name}' of {project}:{key}",
+                "there is none",
+                allowed=", ".join(there),
+                fix=f"materialise {key} first",
+            )
+        url = self.files.url(f"{folder}/{name}")
+        if self.files.filesystem is None:
+            return Path(url).read_bytes()
+        content: bytes = self.files.filesystem.cat_file(url)
+        return content
+
     def tables(self, project: str | None = None) -> list[TableInfo]:
         """Every table that has data, of one project or of all."""
         found = []
