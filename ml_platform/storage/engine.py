@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_platform.kernel.errors import DeclarationError, NotFoundError, Where, closest
+from ml_platform.kernel.errors import DataError, DeclarationError, NotFoundError, Where, closest
 from ml_platform.kernel.names import LAYERS, TableKey
 
 if TYPE_CHECKING:
@@ -352,6 +352,28 @@ def planned(
         first, _, rest = str(error).partition("\n")
         fix = rest.partition("\n\n")[0].strip()
         raise DeclarationError(subject, first, fix=fix, where=_where_in(rest, file)) from error
+
+
+@contextlib.contextmanager
+def reading_rows(subject: str, file: Path | None = None) -> Iterator[None]:
+    """Tell what a query met in its rows while it ran: text that is no number, a number too large.
+
+    Raises:
+        DataError: it is so; to try again does not help.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.DataError as error:
+        first, _, rest = str(error).partition("\n")
+        place = re.search(r"^LINE \d+: (.*)$", rest, re.MULTILINE)
+        raise DataError(
+            subject,
+            first,
+            fix=f"see `{place[1].strip()}`; TRY_CAST gives NULL instead" if place else "",
+            where=Where(file) if file else None,
+        ) from error
 
 
 def _where_in(rest: str, file: Path | None) -> Where | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ml_platform.kernel.errors import DeclarationError
 from ml_platform.kernel.names import TableKey
-from ml_platform.storage.engine import attach, connect, planned, tables_named_in
+from ml_platform.storage.engine import attach, connect, planned, reading_rows, tables_named_in
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -26,12 +26,15 @@ def queried(
     Raises:
         DeclarationError: the query is wrong, or several projects have a table that it names.
         NotFoundError: a table has no data.
+        DataError: the query cannot work with a value that it meets.
     """
     names = tables_named_in(sql)
     owner = project or owner_of(store, [name.key for name in names if name.project is None])
     with connect(store.memory_limit) as connection:
         attach(connection, store, names, owner)
-        yield planned(connection, sql)
+        relation = planned(connection, sql)
+        with reading_rows("SQL"):
+            yield relation
 
 
 def owner_of(store: "TableStore", keys: Sequence[TableKey]) -> str:

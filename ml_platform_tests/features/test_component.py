@@ -154,3 +154,14 @@ def test_merging_declared_in_yaml_keeps_rows_of_other_keys(workshop):
     workshop.write("a/a.sql", "SELECT unnest([2, 3]) AS k, 'new' AS v")
     workshop.run()
     assert {r["k"]: r["v"] for r in workshop.rows("features/a")} == {1: "old", 2: "new", 3: "new"}
+
+
+def test_a_value_that_the_query_cannot_work_with_is_told_and_not_tried_again(workshop):
+    workshop.table("words", "SELECT 'x' || i AS word FROM range(3) AS r(i)")
+    workshop.table("numbers", "SELECT word::INTEGER AS n FROM features.words")
+    outcome = workshop.run()
+    (failure,) = outcome.failures
+    for part in ("table features/numbers", "Could not convert string 'x0'", "TRY_CAST", ".sql"):
+        assert part in failure.message
+    started = [one for one in outcome.happenings if one.kind == "started"]
+    assert [one.what for one in started].count("features__numbers") == 1
