@@ -205,6 +205,11 @@ class _Plain:
             return flags
         if self.form == "moment":
             return _objects(list(self.array))
+        if self.said == "integers":
+            whole = self.array.astype(object)
+            known = ~np.isnan(self.array)
+            whole[known] = self.array[known].astype(np.int64)
+            return whole
         return self.array if self.form == "cells" else self.array.astype(object)
 
     def spread(self) -> tuple[Sequence[Any], NDArray[Any] | None]:
