@@ -766,7 +766,8 @@ def _learn_levels(name: str, plain: _Plain, kind: Kind | None = None) -> tuple[R
         name, "category", tuple(values[text] for text in order),
         {text: code for code, text in enumerate(order)},
     )  # fmt: skip
-    cells = [(-1 if text is None else reader.codes[text], note) for text, note in spelled]
+    # A level that no row has, as pandas' categories may, has no code.
+    cells = [(-1 if text is None else reader.codes.get(text, -1), note) for text, note in spelled]
     coded, marks = _expand("category", cells, codes)
     return reader, _as_read(Column("category", coded, reader.levels), marks), marks
 
