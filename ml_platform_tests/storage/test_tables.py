@@ -151,6 +151,20 @@ def test_a_missing_partition_is_named(folder_store):
         folder_store.read("demand", SALES, partitions=["2010-02", "2010-03"])
 
 
+def test_a_document_is_read_back_and_is_no_part_of_the_table(store):
+    store.write("demand", SALES, table(n=[1]))
+    for content in (b"old", b"new"):
+        store.publish("demand", SALES, "receipt.json", content)
+    assert store.document("demand", SALES, "receipt.json") == b"new"
+    assert rows(store) == [{"n": 1}]
+
+
+def test_a_document_that_is_not_there_is_told_with_those_that_are(folder_store):
+    folder_store.publish("demand", SALES, "receipt.html", b"")
+    with pytest.raises(NotFoundError, match=r"allowed: receipt\.html"):
+        folder_store.document("demand", SALES, "receipt.json")
+
+
 def test_the_listing_names_every_table_of_every_project(store):
     store.write("demand", SALES, table(n=[1]), partition="a")
     store.write("quickstart", TableKey("features", "x"), table(n=[1]))
