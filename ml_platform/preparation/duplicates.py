@@ -47,7 +47,9 @@ def by_key(frame: pd.DataFrame, keys: Sequence[object]) -> Mask:
 def _repeated(frame: pd.DataFrame, places: Sequence[int]) -> Mask:
     if not len(places):
         return np.zeros(len(frame), np.bool_)
-    columns = {place: _comparable(frame.iloc[:, place]) for place in places}
+    cells = {place: _comparable(frame.iloc[:, place]) for place in places}
+    # A type that is said is not guessed: pandas fails at integers that no float can hold.
+    columns = {place: pd.Series(column, dtype=column.dtype) for place, column in cells.items()}
     return pd.DataFrame(columns).duplicated().to_numpy()
 
 
