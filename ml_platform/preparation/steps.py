@@ -18,7 +18,7 @@ from ml_platform.preparation.options import AUTO, DELETE, OFF, column_word
 from ml_platform.preparation.outliers import Bounds, is_clippable, learn_bounds, learn_forest
 from ml_platform.preparation.race import Wanted, learn_filling
 from ml_platform.preparation.reading import Reader, learn_and_read
-from ml_platform.preparation.receipt import Findings
+from ml_platform.preparation.receipt import PICTURED_ROWS, Findings
 from ml_platform.preparation.text import Method as TextMethod
 from ml_platform.preparation.text import learn_text
 
@@ -196,13 +196,15 @@ def _with_filling(
 
 
 def _usual_moments(columns: Columns) -> dict[str, np.datetime64]:
-    """The median date of each column of dates."""
-    known = {n: c.values[~c.missing()] for n, c in columns.items() if c.kind == "moment"}
-    return {
-        name: np.partition(values, len(values) // 2)[len(values) // 2]
-        for name, values in known.items()
-        if len(values)
-    }
+    """The median date of each column of dates, of some rows where there are many."""
+    usual = {}
+    for name, column in columns.items():
+        if column.kind == "moment":
+            known = column.values[~column.missing()]
+            known = known[:: len(known) // PICTURED_ROWS + 1]
+            if len(known):
+                usual[name] = np.partition(known, len(known) // 2)[len(known) // 2]
+    return usual
 
 
 def _method(asked: str) -> str:
