@@ -19,6 +19,7 @@ from urllib.parse import quote
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 
 from ml_platform.execution.launch import keys_of, materialise
 from ml_platform.kernel.names import TableKey
@@ -31,6 +32,11 @@ PASSWORD = "p@ss:w/rd %41"
 """The server's password, with everything in it that a URL has to encode."""
 
 _START_WAIT_S = 60
+
+if "CI" not in os.environ:
+    # No test is a matter of time; in CI hypothesis loads a profile of its own that says so too.
+    settings.register_profile("without deadlines", deadline=None)
+    settings.load_profile("without deadlines")
 
 
 class Workshop:
