@@ -1,7 +1,7 @@
 """Learn a whole preparation: which steps each column needs, and each step on the training rows."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -317,7 +317,11 @@ def _encode(
         )
         making.derived[name] = encoding
         making.made.update(columns)
-        said.append(f"encoded: {encoding.method}, {len(encoding.outputs)} columns")
+        said.append(f"encoded: {encoding.method}, {_in_columns(encoding.outputs)}")
+
+
+def _in_columns(outputs: Sequence[str]) -> str:
+    return f"in {len(outputs)} columns" if len(outputs) > 1 else "in one column"
 
 
 def _encode_text(
@@ -330,7 +334,7 @@ def _encode_text(
         )
         making.derived[name] = encoding
         making.made.update(encoding.apply(column))
-        said.append(f"encoded: {how}, {len(encoding.outputs)} columns")
+        said.append(f"encoded: {how}, {_in_columns(encoding.outputs)}")
     elif options.of(name, "encode", is_number=False) == OFF:
         making.made[name] = column
     else:
