@@ -413,15 +413,17 @@ def _joined(lessons: Sequence[_Lesson]) -> _Lesson:
 class _Race:
     """The candidates for one column and their errors, RMSE over the truth's standard deviation.
 
-    beats: whether a candidate did better than the median by enough, and not by luck.
+    mean: of the known values; a fill that is no better than the mean has found nothing, and beside
+    the median of skewed values it would look as if it had. beats: whether a candidate did better
+    than both by enough, and not by luck.
     """
 
     name: str
     lesson: _Lesson
     errors: dict[str, float]
     estimators: dict[str, Estimator]
+    mean: float
     beats: dict[str, bool] = field(default_factory=dict)
-    simple: Numbers | None = None
 
     @property
     def judges(self) -> NDArray[np.intp]:
@@ -433,14 +435,20 @@ class _Race:
         spread = float(np.std(self.lesson.truth)) or 1.0
         squares = np.square(estimate - truth)
         self.errors[method] = float(np.sqrt(np.mean(squares))) / spread
-        self.simple = squares if self.simple is None else self.simple
-        self.beats[method] = self._is_gain(method, self.simple - squares)
+        by_mean = np.square(self.mean - truth)
+        self.beats[method] = self._is_enough(method) and _is_gain(by_mean, squares)
         return self.errors[method]
 
-    def _is_gain(self, method: str, gained: Numbers) -> bool:
-        chance = float(np.std(gained)) / np.sqrt(len(gained))
-        enough = self.errors[method] <= (1 - LEAST_GAIN) * self.errors["median"]
-        return enough and float(np.mean(gained)) > LEAST_CERTAINTY * chance
+    def _is_enough(self, method: str) -> bool:
+        return self.errors[method] <= (1 - LEAST_GAIN) * self.errors["median"]
+
+
+def _is_gain(before: Numbers, after: Numbers) -> bool:
+    """Whether squared errors became smaller by enough, and not by luck."""
+    gained = before - after
+    chance = float(np.std(gained)) / np.sqrt(len(gained))
+    is_enough = np.sqrt(np.mean(after)) <= (1 - LEAST_GAIN) * np.sqrt(np.mean(before))
+    return bool(is_enough and np.mean(gained) > LEAST_CERTAINTY * chance)
 
 
 def _learn_number(
@@ -450,7 +458,7 @@ def _learn_number(
     start = time.thread_time()
     method, decimals = table.wanted.method(name), table.wanted.decimals.get(name)
     simple = _constant(name, table.rows.numbers[name], table.wanted)
-    race = _Race(name, lesson, {}, {})
+    race = _Race(name, lesson, {}, {}, float(np.nanmean(table.rows.numbers[name])))
     if len(race.judges) < 2 or lesson.is_judge.all():  # noqa: PLR2004 - nothing to judge by
         return simple, Judged(simple.method, recoverable=False)
     race.judge("median", np.full(len(race.judges), simple.constant))
