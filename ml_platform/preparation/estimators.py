@@ -20,7 +20,7 @@ _BOOSTING: Mapping[str, Any] = {
     "learning_rate": 0.1,
     "num_leaves": 31,
     "min_data_in_leaf": 20,
-    "feature_fraction": 0.7,
+    "feature_fraction": 0.4,
     "lambda_l2": 1.0,
     "max_bin": 127,
     "num_threads": 1,
