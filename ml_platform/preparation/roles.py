@@ -183,9 +183,12 @@ def _is_coded(
     known = part[~np.isnan(part)]
     if not len(known) or bool(np.any(known != np.rint(known))):
         return False
-    levels = len(np.unique(known))
     if _is_named_key(name):
+        # Of all rows: in a sample most of a thousand stores are seen once, and look like numbers.
+        known = values[~np.isnan(values)]
+        levels = len(np.unique(known))
         return 1 < levels <= max(_FEW_LEVELS, _MOST_SHARE_OF_LEVELS * len(known))
+    levels = len(np.unique(known))
     if not 2 < levels <= _FEW_LEVELS:  # noqa: PLR2004 - two values have no order
         return False
     gains = [_gains(part, other[sample]) for which, other in numeric.items() if which != name]
