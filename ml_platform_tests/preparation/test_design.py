@@ -1,0 +1,71 @@
+"""What an estimator sees of a row: no gaps but in the clues, and never the target's own cell."""
+
+import numpy as np
+import pytest
+
+from ml_platform.preparation.design import DAY_S, WEEK_S, YEAR_S, ask_all, design_for
+from ml_platform.preparation.roles import Rows
+from ml_platform.preparation.surroundings import FEATURES, WHOLE, Plan, learn_surroundings
+
+NAN = np.nan
+
+
+def rows_of_three(count=300, seed=0, step=3_600.0):
+    draw = np.random.default_rng(seed)
+    a = draw.normal(50, 10, count)
+    numbers = {"a": a, "b": 2 * a + draw.normal(0, 1, count), "c": draw.normal(size=count)}
+    numbers["b"] = np.where(draw.random(count) < 0.2, NAN, numbers["b"])
+    numbers["c"] = np.where(draw.random(count) < 0.2, NAN, numbers["c"])
+    return Rows(numbers, {}, np.arange(count) * step, count)
+
+
+def told_of(rows, names):
+    plan = Plan(WHOLE, (), {})
+    return ask_all({n: learn_surroundings(rows.numbers[n], rows, plan) for n in names}, rows)
+
+
+def test_only_the_clues_have_gaps():
+    rows = rows_of_three()
+    design = design_for("a", ("a", "b"), rows, has_calendar=True)
+    matrix = design.matrix(told_of(rows, ("a", "b")))
+    plain = matrix[:, : matrix.shape[1] - design.clues]
+    assert design.clues == 2
+    assert np.isfinite(plain).all()
+    missing = np.isnan(matrix[:, plain.shape[1] :])
+    assert (missing == np.isnan(rows.numbers["b"])[:, None]).all()
+
+
+def test_the_targets_own_cell_is_not_seen():
+    rows = rows_of_three()
+    told = told_of(rows, ("a", "b"))
+    design = design_for("a", ("a", "b"), rows, has_calendar=False)
+    lied = type(told)(rows.with_numbers({"a": np.full(300, -1e9)}), told.of)
+    np.testing.assert_array_equal(design.matrix(told), design.matrix(lied))
+
+
+def test_partners_that_go_with_the_target_come_first():
+    design = design_for("a", ("c", "a", "b"), rows_of_three(), has_calendar=False)
+    assert design.partners == ("b", "c")
+    assert design.others == ()
+
+
+@pytest.mark.parametrize(
+    ("days", "periods"),
+    [(0.5, set()), (3, {DAY_S}), (20, {DAY_S, WEEK_S}), (800, {DAY_S, WEEK_S, YEAR_S})],
+)
+def test_a_period_that_was_not_seen_twice_is_not_believed(days, periods):
+    rows = rows_of_three(step=days * DAY_S / 300)
+    found = set(design_for("a", ("a",), rows, has_calendar=True).periods)
+    assert found & {DAY_S, WEEK_S, YEAR_S} == periods
+    assert design_for("a", ("a",), rows, has_calendar=False).periods == ()
+
+
+def test_a_row_alone_is_seen_as_it_is_among_others():
+    rows = rows_of_three()
+    told = told_of(rows, ("a", "b"))
+    design = design_for("a", ("a", "b"), rows, has_calendar=True)
+    whole = design.matrix(told)
+    for place in (0, 17, 299):
+        alone = design.matrix(told.take(np.array([place])))
+        np.testing.assert_array_equal(alone, whole[[place]])
+    assert whole.shape[1] == 2 * len(FEATURES) + 1 + 2 * len(design.periods) + design.clues

@@ -1,0 +1,116 @@
+"""What stands around a gap: the neighbours in time, the group, its like; never the cell itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_platform.preparation.roles import Rows
+from ml_platform.preparation.surroundings import (
+    FEATURES,
+    WHOLE,
+    Plan,
+    Timeline,
+    choose_plan,
+    learn_surroundings,
+    order_of,
+)
+
+NAN = np.nan
+
+
+def line(values, times=None, groups=None):
+    values = np.asarray(values, float)
+    times = np.arange(len(values), dtype=float) if times is None else np.asarray(times, float)
+    groups = np.zeros(len(values), np.int64) if groups is None else np.asarray(groups)
+    return Timeline.of(groups, times, values)
+
+
+def between(timeline, time, group=0):
+    return timeline.around(np.array([group]), np.array([float(time)]))[0][0]
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"), [(1.0, 20.0), (-5.0, 10.0), (99.0, 30.0), (NAN, NAN)]
+)
+def test_between_two_values_lies_their_mean_and_beyond_them_the_nearest(time, expected):
+    found = between(line([10, NAN, 30]), time)
+    assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_nearer_value_counts_more():
+    timeline = line([0.0, 100.0], times=[0, 10])
+    assert between(timeline, 2) < 40
+    assert between(timeline, 8) > 60
+
+
+def test_a_group_asks_only_its_own():
+    timeline = line([1, 2, 100, 200], times=[0, 1, 0, 1], groups=[0, 0, 3, 3])
+    assert [round(between(timeline, 0.5, group), 6) for group in (0, 3)] == [1.5, 150.0]
+    assert np.isnan(between(timeline, 0.5, 1))
+    assert np.isnan(between(timeline, 0.5, 4))
+    assert np.isnan(between(line([]), 0.5))
+
+
+def test_among_themselves_values_do_not_count_themselves():
+    assert line([1.0, 2.0, 6.0]).among_themselves().tolist() == [4.0, 3.5, 1.5]
+    assert np.isnan(line([5.0]).among_themselves()).all()
+
+
+@given(
+    groups=st.lists(st.integers(0, 3), max_size=30),
+    seed=st.integers(0, 5),
+)
+def test_the_order_is_by_group_and_then_by_time(groups, seed):
+    codes = np.array(groups, np.int64)
+    times = np.random.default_rng(seed).normal(size=len(codes))
+    order = order_of(codes, times)
+    assert order.tolist() == np.lexsort((times, codes)).tolist()
+
+
+def table(rows=600, seed=0):
+    """A value that a store has, around a wave of time that all share."""
+    draw = np.random.default_rng(seed)
+    store, other = draw.integers(0, 10, rows), draw.integers(0, 10, rows)
+    axis = np.arange(rows, dtype=float)
+    values = 10 * np.sin(axis / 40) + 5.0 * store + draw.normal(0, 0.1, rows)
+    return values, Rows({"x": values}, {"store": store, "other": other}, axis, rows)
+
+
+LEVELS = {"store": 11, "other": 11}
+
+
+def test_the_plan_finds_the_key_that_tells_and_leaves_out_the_one_that_does_not():
+    plan = choose_plan(*table(), LEVELS)
+    assert "store" in (plan.time_key, *plan.effects)
+    assert "other" not in plan.effects
+
+
+def test_without_an_order_of_rows_groups_alone_are_asked():
+    values, rows = table()
+    plan = choose_plan(values, Rows(rows.numbers, rows.keys, None, rows.count), LEVELS)
+    assert (plan.time_key, plan.effects) == (WHOLE, ("store",))
+
+
+def test_every_row_is_told_something_even_of_groups_and_times_that_nobody_knew():
+    values, rows = table()
+    around = learn_surroundings(values, rows, Plan(WHOLE, ("store",), LEVELS))
+    new = Rows({}, {"store": np.array([-1, 10, 3])}, np.array([NAN, 1e12, -5.0]), 3)
+    told = around.ask(new)
+    assert set(told) == set(FEATURES)
+    assert all(np.isfinite(said).all() for said in told.values())
+    assert told["seen"].tolist()[:2] == [0.0, 0.0]
+
+
+def test_what_is_told_of_a_hidden_cell_does_not_depend_on_it():
+    values, rows = table()
+    plan = Plan(WHOLE, ("store",), LEVELS)
+    hidden = np.arange(0, 600, 7)
+    left = values.copy()
+    left[hidden] = NAN
+    told = learn_surroundings(left, rows, plan).ask(rows.take(hidden))
+    lied = rows.with_numbers({"x": np.where(np.isnan(left), 1e6, values)})
+    told_again = learn_surroundings(left, lied, plan).ask(lied.take(hidden))
+    for feature in FEATURES:
+        np.testing.assert_array_equal(told[feature], told_again[feature])
+    assert np.std(told["expected"] - values[hidden]) < 0.5 * np.std(values)
