@@ -79,7 +79,7 @@ class Design:
         partner, of = told.rows.numbers[name], told.of[name]
         floor = abs(self.usual[name]) / 20 + 1e-12
         expected = np.maximum(np.abs(of["scaled"]), floor)
-        times = np.clip((partner - of["scaled"]) / expected, -5.0, 5.0)
+        times = np.minimum(np.maximum((partner - of["scaled"]) / expected, -5.0), 5.0)
         return partner - of["similar"], told.of[self.target]["scaled"] * times
 
 

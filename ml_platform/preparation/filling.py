@@ -139,6 +139,7 @@ class Filling:
         for name in wanted:
             gaps = np.flatnonzero(masks[name][needed])
             values = filled[name].values.copy()
-            found = self.numbers[name].of(name, told.take(gaps))
+            some_told = told if len(gaps) == len(needed) else told.take(gaps)
+            found = self.numbers[name].of(name, some_told)
             values[needed[gaps]] = out_of_unit(found, self.roles.unit(name))
             filled[name] = filled[name].with_values(values)

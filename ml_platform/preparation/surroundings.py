@@ -76,7 +76,7 @@ class Timeline:
     def _key(self, groups: Codes, times: Numbers) -> Numbers:
         """One number that sorts as group and time do; times far outside stay in their group."""
         first, span = self._bounds
-        place: Numbers = np.clip(times - first, -span / 3, 2 * span / 3)
+        place: Numbers = np.minimum(np.maximum(times - first, -span / 3), 2 * span / 3)
         return groups * span + place
 
     def places(self, groups: Codes, times: Numbers) -> NDArray[np.intp]:
@@ -111,6 +111,10 @@ class Timeline:
         near, wide = (self._window(place, place, first, last, width) for width in (_NEAR, _WIDE))
         between = self._between(place, first, last, times)
         return between, np.where(np.isnan(times), np.nan, near), wide
+
+    def between(self, groups: Codes, times: Numbers) -> Numbers:
+        """The first of `around` alone."""
+        return self._between(self.places(groups, times), *self._edges(groups), times)
 
     def among_themselves(self) -> Numbers:
         """For each known cell the mean of the few around it, without itself."""
@@ -149,7 +153,7 @@ class Timeline:
             return np.full(len(times), np.nan)
         total, weight = np.zeros(len(times)), np.zeros(len(times))
         for cell, inside in ((place - 1, place > first), (place, place < last)):
-            cell = np.clip(cell, 0, len(self.values) - 1)  # noqa: PLW2901 - outside ones weigh 0
+            cell = np.minimum(np.maximum(cell, 0), len(self.values) - 1)  # noqa: PLW2901 - outside ones weigh 0
             nearness = np.where(inside, 1 / (self._scale + np.abs(self.times[cell] - times)), 0.0)
             total += nearness * self.values[cell]
             weight += nearness
@@ -298,8 +302,8 @@ class Surroundings:
             return told | nothing
         best = rows.keys[self._best]
         ratio = looked_up(self.ratio, best)
-        similar, _, _ = self.similar.around(self._banded(groups, ratio), axis)
-        own, _, _ = self.own.around(best, axis)
+        similar = self.similar.between(self._banded(groups, ratio), axis)
+        own = self.own.between(best, axis)
         told |= {"scaled": near * ratio, "seen": looked_up(self.seen, best)}
         return told | {
             "similar": _or(similar, told["expected"]),
