@@ -189,8 +189,15 @@ TABLES = {
 def test_a_table_of_this_kind_is_prepared(table, options):
     frame = TABLES[table]
     if options.get("outliers") == "forest":
-        frame = frame.assign(measured=numbers())  # without a number there is no forest
+        # Without a number there is no forest.
+        measured = pd.Series(numbers()[: len(frame)], frame.index, name="measured")
+        frame = pd.concat([frame, measured], axis=1)
     keeps_its_promises(frame, **options)
+
+
+def test_a_decimal_that_must_not_be_looked_at_is_a_gap():
+    frame = pd.DataFrame({"a": [Decimal("sNaN"), Decimal("1.5")] * 5}, dtype=object)
+    assert AutoPrepare(duplicates=False).prepare(frame).frame["a"].tolist() == [1.5] * 10
 
 
 def test_a_forest_without_a_number_is_refused():
@@ -325,7 +332,7 @@ OBJECTS = st.one_of(
     WORDS,
     st.booleans(),
     st.binary(max_size=3),
-    st.decimals(),
+    st.decimals().filter(lambda cell: not cell.is_snan()),  # pandas itself fails to compare these
     st.dates(),
     st.datetimes(timezones=st.none() | st.timezones()),
     st.timedeltas(),
