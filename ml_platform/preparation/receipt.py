@@ -246,7 +246,7 @@ def _edges(column: Column) -> NDArray[np.float64] | None:
     with np.errstate(over="ignore", invalid="ignore"):  # see `_like`
         low, high = np.quantile(known, [0.01, 0.99])
         is_wide = 0 < high - low < np.inf
-    return np.linspace(low, high, BINS + 1)[1:-1] if is_wide else None
+        return np.linspace(low, high, BINS + 1)[1:-1] if is_wide else None
 
 
 def _like(column: Column, edges: NDArray[np.float64] | None) -> dict[str, Any]:
