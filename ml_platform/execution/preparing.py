@@ -54,6 +54,10 @@ class PreparationOptions(Declared):
         default=None,
         description="Columns that make rows duplicates when they agree; the first row stays.",
     )
+    near_duplicates: dict[str, float] | None = Field(
+        default=None,
+        description="Columns whose nearly equal texts make rows duplicates, and how similar of 1.",
+    )
     missing_num: Missing | None = Field(
         default=None, description="How gaps in numbers are filled; auto measures what does best."
     )

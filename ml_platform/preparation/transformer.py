@@ -11,12 +11,13 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.columns import Column, Columns, Mask
-from ml_platform.preparation.duplicates import by_key, exact
+from ml_platform.preparation.duplicates import by_key, exact, near
 from ml_platform.preparation.fitted import to_series
 from ml_platform.preparation.options import (
     ALLOWED,
@@ -57,6 +58,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         duplicates: rows that are wholly alike: auto (the same as exact), exact, off. `prepare`
             drops them.
         duplicate_keys: columns that make rows duplicates when they agree; the first row is kept.
+        near_duplicates: columns whose nearly equal texts make rows duplicates, with how similar, of
+            1, they have to be: {"name": 0.9}.
         missing_num: how gaps in numbers are filled: auto, mean, median, most_frequent, constant,
             group, time, linear, boosted, knn, neural, delete, off.
         missing_categ: how gaps in categories are filled: auto, most_frequent, evidence,
@@ -92,6 +95,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         mode: str = AUTO,
         duplicates: str | bool | None = None,
         duplicate_keys: list[str] | None = None,
+        near_duplicates: dict[str, float] | None = None,
         missing_num: str | bool | None = None,
         missing_categ: str | bool | None = None,
         fill_value: float = 0.0,
@@ -114,6 +118,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.mode = mode
         self.duplicates = duplicates
         self.duplicate_keys = duplicate_keys
+        self.near_duplicates = near_duplicates
         self.missing_num = missing_num
         self.missing_categ = missing_categ
         self.fill_value = fill_value
@@ -199,6 +204,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_known("target", options.kept, names)
         check_known("outlier_skip", options.outlier_skip, names)
         check_known("duplicate_keys", self.duplicate_keys or (), names)
+        check_known("near_duplicates", tuple(self.near_duplicates or ()), names)
         if not len(frame):
             raise DataError("the rows to learn from", "there are none", fix="give at least one row")
         if not len(frame.columns):
@@ -285,6 +291,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"duplicates by {', '.join(self.duplicate_keys)}",
                 by_key(frame, self.duplicate_keys),
             )
+        for name, similarity in (self.near_duplicates or {}).items():
+            yield f"nearly the same {name}", near(_texts(frame[name]), similarity)
         options, _ = self._options(tuple(frame.columns))
         for name, column in columns.items():
             if column.kind in ("number", "flag", "category"):
@@ -305,6 +313,15 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         }
         given |= {name: frame[name].to_numpy() for name in self.preparation_.kept}
         return pd.DataFrame(given, index=frame.index)
+
+
+def _texts(values: pd.Series) -> NDArray[Any]:
+    """A column's cells as text, None where there is none."""
+    gaps = values.isna().to_numpy(dtype=bool)
+    cells = values.astype(object).to_numpy()
+    return np.array(
+        [None if gap else str(cell) for cell, gap in zip(cells, gaps, strict=True)], dtype=object
+    )
 
 
 def _is_whole(reader: Any, learnt: Learnt) -> bool:

@@ -283,6 +283,14 @@ def test_rows_alike_in_some_columns_are_one():
     assert prepared.frame["x"].tolist() == [1.5, 3.5]
 
 
+def test_rows_whose_texts_are_nearly_the_same_are_one():
+    names = ["Blue Door Cafe", "blue door café", None, "Red Door Cafe", None, "Harbour Bakery"]
+    frame = pd.DataFrame({"name": names, "x": [1.5, 2.5, 3.5, 4.5, 5.5, 6.5]})
+    prepared = AutoPrepare(near_duplicates={"name": 0.9}).prepare(frame)
+    assert prepared.frame["x"].tolist() == [1.5, 3.5, 4.5, 5.5, 6.5]
+    assert prepared.receipt.dropped == {"nearly the same name": 1}
+
+
 def test_the_cell_mask_says_which_cells_are_not_as_they_came():
     frame = raw()
     frame.loc[3, "x"] = 1e6
@@ -346,6 +354,8 @@ def test_a_budget_of_no_time_leaves_the_light_methods():
         ({"target": "nowhere"}, "nowhere"),
         ({"outlier_skip": ["nowhere"]}, "nowhere"),
         ({"duplicate_keys": ["nowhere"]}, "nowhere"),
+        ({"near_duplicates": {"nowhere": 0.9}}, "nowhere"),
+        ({"near_duplicates": {"x": 2}}, "above 0, up to 1"),
         ({"durations": [("at", "nowhere")]}, "nowhere"),
         ({"durations": [("at", "x")]}, "x"),
         ({"holidays": "Atlantis"}, "Atlantis"),
