@@ -51,7 +51,14 @@ def test_partners_that_go_with_the_target_come_first():
 
 @pytest.mark.parametrize(
     ("days", "periods"),
-    [(0.5, set()), (3, {DAY_S}), (20, {DAY_S, WEEK_S}), (800, {DAY_S, WEEK_S, YEAR_S})],
+    [
+        (0.5, set()),
+        (1.5, set()),
+        (3, {DAY_S}),
+        (10, {DAY_S}),
+        (20, {DAY_S, WEEK_S}),
+        (800, {DAY_S, WEEK_S, YEAR_S}),
+    ],
 )
 def test_a_period_that_was_not_seen_twice_is_not_believed(days, periods):
     rows = rows_of_three(step=days * DAY_S / 300)
