@@ -58,6 +58,7 @@ _JUDGED_SHARE = 0.25
 _LEAST_KNOWN = 40
 _PROBE_CELLS = 3_000
 _PROBE_TREES = 25
+_PROBE_GAIN = 0.005  # of the mean squared error; a few trees on few cells promise little
 
 
 @dataclass(frozen=True)
@@ -528,4 +529,4 @@ def _is_worth_a_try(
     truth = race.lesson.truth[some]
     gained = np.mean(np.square(probe.predict(matrix[some]) - truth))
     before = np.mean(np.square(probe.linear.predict(matrix[some]) - truth))
-    return bool(gained < (1 - LEAST_GAIN) * before)
+    return bool(gained < (1 - _PROBE_GAIN) * before)
