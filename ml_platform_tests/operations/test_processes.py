@@ -189,7 +189,7 @@ def test_who_can_stop_is_asked_and_who_does_not_is_killed(start: Start) -> None:
         assert process.stdout.readline() == b"up\n"
     pids = {polite.pid, stubborn.pid}
     found = [p for p in started_by(run, not_before=0) if p.pid in pids]
-    assert end(found, grace_s=1.0) == []
+    assert end(found, grace_s=5.0) == []
     assert polite.stdout is not None
     assert polite.stdout.read() == b"bye\n"
     assert polite.poll() == 0
