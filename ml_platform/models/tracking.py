@@ -234,13 +234,16 @@ def _save(training: Training, path: Path, run_id: str, model_id: str) -> None:
         serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
         signature=infer_signature(training.example, training.output),
         input_example=training.example,
-        pip_requirements=_requirements(),
+        pip_requirements=_requirements(training.model),
     )
 
 
-def _requirements() -> list[str]:
+def _requirements(model: Any) -> list[str]:
     """What a model needs: named here, as guessing costs MLflow a process that loads it again."""
-    names = ("scikit-learn", "pandas", "numpy", "cloudpickle")
+    names = ["scikit-learn", "pandas", "numpy", "cloudpickle"]
+    steps = [type(step).__module__ for _, step in getattr(model, "steps", [])]
+    if any(module.startswith("ml_platform.preparation.") for module in steps):
+        names += ["holidays", "lightgbm", "pyarrow", "skrub"]
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 

@@ -64,6 +64,12 @@ print(json.dumps([float(model.predict(frame)[0]) for frame in frames]))
 def test_a_registered_model_predicts_single_raw_rows_alike_in_a_fresh_process(workshop, tracking):
     declare(workshop, prepare="auto")
     assert workshop.run().success
+    (needs,) = workshop.root.rglob("requirements.txt")
+    assert {line.partition("==")[0] for line in needs.read_text().splitlines()} >= {
+        "scikit-learn",
+        "lightgbm",
+        "skrub",
+    }
     new = orders(20, seed=9).drop(columns="minutes")
     new.loc[0, "shop"] = "a shop that was not there"
     rows = json.loads(new.to_json(orient="records"))
