@@ -103,7 +103,7 @@ class PreparationOptions(Declared):
         default=None, description="What single columns say for themselves, by name."
     )
     budget_s: float | None = Field(
-        default=None, gt=0, description="CPU seconds after which no heavy method is begun."
+        default=None, gt=0, description="Seconds of learning after which no heavy method is begun."
     )
     random_state: int = Field(default=0, description="The seed of all that is drawn.")
     n_jobs: int = Field(default=1, description="Columns that learn at once; -1: one a core.")

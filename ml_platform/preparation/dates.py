@@ -458,13 +458,12 @@ def _holidays(name: str, column: Column, country: str | None) -> tuple[Integers,
     years = _part_of("year", known) if len(known) else np.array([1970.0])
     first = int(max(years.min() - 1, _FIRST_YEAR))
     last = int(min(years.max() + _YEARS_AHEAD, _LAST_YEAR))
-    try:
-        days = sorted(country_holidays(country.upper(), years=range(first, last + 1)))
-    except NotImplementedError:
+    if country.upper() not in (known_countries := list_supported_countries()):
         raise DeclarationError(
             f"column {name}", f"no holidays are known of the country {country!r}",
-            allowed=closest(country, list(list_supported_countries())),
-        ) from None  # fmt: skip
+            allowed=closest(country, list(known_countries)),
+        )  # fmt: skip
+    days = sorted(country_holidays(country.upper(), years=range(first, last + 1)))
     return np.array(days, "datetime64[D]").astype(np.int64), (first, last)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_platform.kernel.errors import DataError
-from ml_platform.preparation.columns import Column, Columns, Mask, rows_of
+from ml_platform.preparation.columns import Column, Columns, Mask
 from ml_platform.preparation.dates import durations
 from ml_platform.preparation.encoding import free_names
 from ml_platform.preparation.filling import Filling
@@ -34,18 +34,19 @@ class Preparation:
 
     readers: by column, in the order of the table. filling: None when no gap is filled.
     bounds: of columns whose outliers are moved to them. flagged: of columns whose outliers get a
-    column of their own. forest: of rows that stand alone. derived: by column, what is made of it
-    (parts of a date, an encoding) in its place. durations: new columns, and the two dates whose
-    distance they are. usual_moments: what stands in for a date that is missing. indicators:
-    columns that get `<name>_missing`.
-    whole: numbers that are given as integers. own: categories whose gaps are a level.
-    kept: columns that are passed on as they come, like a target.
+    column of their own. deleted: of columns whose outliers a table's rows are dropped for. forest:
+    of rows that stand alone. derived: by column, what is made of it (parts of a date, an encoding)
+    in its place. durations: new columns, and the two dates whose distance they are. usual_moments:
+    what stands in for a date that is missing. indicators: columns that get `<name>_missing`.
+    unfilled: columns whose gaps stay. own: categories whose gaps are a level. dropped: columns of
+    which nothing leaves. kept: columns that are passed on as they come, like a target.
     """
 
     readers: Mapping[str, Reader]
     filling: Filling | None = None
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     flagged: Mapping[str, Bounds] = field(default_factory=dict)
+    deleted: Mapping[str, Bounds] = field(default_factory=dict)
     forest: Forest | None = None
     derived: Mapping[str, Any] = field(default_factory=dict)
     durations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -152,15 +153,6 @@ class Preparation:
         if wanted not in self.readers and wanted not in self.kept:
             return wanted
         return free_names([wanted], [*self.readers, *self.kept])[0]
-
-    def outlier_rows(self, columns: Columns) -> Mask:
-        """Rows with a value out of bounds, or that stand alone."""
-        outside = np.zeros(rows_of(columns), dtype=bool)
-        for name, bounds in {**self.bounds, **self.flagged}.items():
-            outside |= bounds.outside(columns[name].values)
-        if self.forest is not None:
-            outside |= self.forest.outside(columns)
-        return outside
 
 
 OWN_LEVEL = "(missing)"

@@ -47,8 +47,9 @@ LEAST_GAIN = 0.02
 """The share of its error that a method must take off the median's to be used in `auto`."""
 
 LEAST_CERTAINTY = 2.0
-_OF_CHOSEN_KEYS = 3.0  # the best of many keys, and luck has as many chances
 """Standard errors that its gain must be above nothing: with few hidden cells luck looks like it."""
+
+_OF_CHOSEN_KEYS = 3.0  # the best of many keys, and luck has as many chances
 
 _HIDDEN_SHARE = 0.12
 _MOST_FOLDS = 5
@@ -342,13 +343,20 @@ def _lessons(
         for place, name in enumerate(targets):
             # Another round may hide the same cells; who has learnt them would judge by heart.
             known = hidden[asked, place] & ~has_judged[asked, place]
-            of_it = np.flatnonzero(known)[: 2 * TRAINING_CELLS]
+            of_it = _spread(np.flatnonzero(known), 2 * TRAINING_CELLS)
             judges = _judges(len(of_it), fold, folds, table.wanted.seed)
             has_judged[asked[of_it[judges]], place] = True
             truth = rows.numbers[name][asked[of_it]]
             parts[name].append(_Lesson(told.take(of_it), truth, judges))
     kept = around if rows.count > _LONG_ROWS else {}
     return {name: _joined(lessons) for name, lessons in parts.items()}, kept
+
+
+def _spread(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most so many of the rows, from first to last: they lie in time, which changes things."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
 
 
 def _judges(count: int, fold: int, folds: int, seed: int) -> Mask:
@@ -492,7 +500,7 @@ def _let_race(race: _Race, design: Design, methods: Sequence[str], table: _Table
     if not learnt:
         return
     matrix = design.matrix(told)
-    students = np.flatnonzero(~race.lesson.is_judge)[:TRAINING_CELLS]
+    students = _spread(np.flatnonzero(~race.lesson.is_judge), TRAINING_CELLS)
     for method in learnt:
         if _is_worth_a_try(race, matrix, students, design.clues, table):
             estimator = _learn(method, matrix, race.lesson.truth, students, design.clues, table)

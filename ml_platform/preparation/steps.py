@@ -24,6 +24,7 @@ from ml_platform.preparation.text import learn_text
 
 NUMERIC = ("number", "flag")
 _KEY_SHARE = 0.9
+_OUTLIERS_GO = {"flag": "flagged", DELETE: "deleted"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def learn(frame: pd.DataFrame, options: Options, target: Column | None = None) -
     """Learn each step on these rows.
 
     Args:
-        frame: training rows, without duplicates.
+        frame: training rows.
         options: what is asked.
         target: the labels, for encodings that average them; they fill no gap.
     """
@@ -130,8 +131,7 @@ def _read_all(
 def _with_outliers(
     preparation: Preparation, columns: Columns, options: Options, found: dict[str, list[str]]
 ) -> Preparation:
-    bounds: dict[str, Bounds] = {}
-    flagged: dict[str, Bounds] = {}
+    learnt: dict[str, dict[str, Bounds]] = {"bounds": {}, "flagged": {}, "deleted": {}}
     for name, column in columns.items():
         how = options.of(name, "outliers", is_number=True)
         if column.kind != "number" or how in (OFF, "forest") or name in options.outlier_skip:
@@ -140,20 +140,23 @@ def _with_outliers(
         if reason:
             found[name].append(f"outliers left alone: {reason}")
             continue
-        learnt = learn_bounds(
+        own = learn_bounds(
             column.values, "zscore" if how == "zscore" else "iqr", options.outlier_param
         )
-        outside = int(learnt.outside(column.values).sum())
+        outside = int(own.outside(column.values).sum())
         if outside:
-            found[name].append(
-                f"{outside:,} values outside {learnt.low:,.6g} to {learnt.high:,.6g}"
-            )
-        (flagged if how in ("flag", DELETE) else bounds)[name] = learnt
+            found[name].append(f"{outside:,} values outside {own.low:,.6g} to {own.high:,.6g}")
+        learnt[_OUTLIERS_GO.get(how, "bounds")][name] = own
     forest = (
         learn_forest(columns, random_state=options.seed) if options.outliers == "forest" else None
     )
-    kept = {} if options.outliers == DELETE else flagged
-    return replace(preparation, bounds=bounds, flagged=kept, forest=forest)
+    return replace(
+        preparation,
+        bounds=learnt["bounds"],
+        flagged=learnt["flagged"],
+        deleted=learnt["deleted"],
+        forest=forest,
+    )
 
 
 def _with_filling(
@@ -164,6 +167,7 @@ def _with_filling(
         for name, column in columns.items()
         if column.kind in (*NUMERIC, "category")
     }
+    preparation = replace(preparation, indicators=_indicators(columns, options, {}))
     if options.missing_num not in (OFF, DELETE):
         preparation = replace(preparation, usual_moments=_usual_moments(columns))
     if all(how in (OFF, DELETE) for how in asked.values()):
@@ -217,13 +221,10 @@ def _indicators(
 ) -> tuple[str, ...]:
     if not options.indicators:
         return ()
-    return tuple(
-        name
-        for name in columns
-        if name in judged
-        and judged[name].gaps
-        and (options.indicators is True or not judged[name].recoverable)
-    )
+    gappy = (name for name, column in columns.items() if column.missing().any())
+    if options.indicators is True:
+        return tuple(gappy)
+    return tuple(name for name in gappy if name in judged and not judged[name].recoverable)
 
 
 @dataclass

@@ -10,6 +10,7 @@ rows are asked (to learn how groups differ), their own value is left out.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,10 @@ class Timeline:
         known = np.flatnonzero(~np.isnan(values) & ~np.isnan(times))
         order = known[order_of(groups[known], times[known])]
         return cls(groups[order], times[order], values[order])
+
+    def __getstate__(self) -> dict[str, NDArray[Any]]:
+        """What it was made of; what was worked out of it since is not kept with it."""
+        return {"groups": self.groups, "times": self.times, "values": self.values}
 
     @cached_property
     def _sums(self) -> Numbers:

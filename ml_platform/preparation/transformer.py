@@ -29,11 +29,10 @@ from ml_platform.preparation.options import (
     of_list,
     word,
 )
+from ml_platform.preparation.outliers import rows_outside
 from ml_platform.preparation.reading import learn_and_read
 from ml_platform.preparation.receipt import Receipt, write_receipt
 from ml_platform.preparation.steps import Learnt, Options, learn
-
-_EXACT = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -198,8 +197,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learn(self, X: Any, y: Any) -> tuple[pd.DataFrame, Learnt]:  # noqa: N803
         frame = self._frame(X, reset=True)
-        options, duplicates = self._options(tuple(frame.columns))
         names = tuple(frame.columns)
+        options, _ = self._options(names)
         check_columns(options.columns, names)
         check_known("target", options.kept, names)
         check_known("outlier_skip", options.outlier_skip, names)
@@ -209,7 +208,6 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError("the rows to learn from", "there are none", fix="give at least one row")
         if not len(frame.columns):
             raise DataError("the rows to learn from", "0 feature(s), minimum of 1 is required")
-        self._duplicates = duplicates
         learnt = learn(frame, options, self._labels(y))
         self.preparation_, self._findings = learnt.preparation, learnt.findings
         self._whole = {
@@ -284,7 +282,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return drop, reasons
 
     def _drops(self, frame: pd.DataFrame, columns: Columns) -> Any:
-        if self._duplicates != OFF:
+        options, duplicates = self._options(tuple(frame.columns))
+        if duplicates != OFF:
             yield "duplicates", exact(frame)
         if self.duplicate_keys:
             yield (
@@ -293,14 +292,13 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         for name, similarity in (self.near_duplicates or {}).items():
             yield f"nearly the same {name}", near(_texts(frame[name]), similarity)
-        options, _ = self._options(tuple(frame.columns))
         for name, column in columns.items():
             if column.kind in ("number", "flag", "category"):
                 is_number = column.kind != "category"
                 if options.of(name, "missing", is_number=is_number) == DELETE:
                     yield f"no value in {name}", column.missing()
-        if options.outliers == DELETE:
-            yield "outliers", self.preparation_.outlier_rows(columns)
+        if self.preparation_.deleted:
+            yield "outliers", rows_outside(columns, self.preparation_.deleted)
 
     def _given_back(self, X: Any, frame: pd.DataFrame, made: Columns) -> Any:  # noqa: N803
         if isinstance(X, pd.DataFrame):
@@ -333,7 +331,6 @@ def _is_whole(reader: Any, learnt: Learnt) -> bool:
         and column.kind == "number"
         and learnt.preparation.filling is not None
         and reader.name not in learnt.preparation.unfilled
-        and np.abs(column.values).max(initial=0.0) < _EXACT
     )
 
 

@@ -30,7 +30,7 @@ def make(workshop, file):
     return Path(workshop.metadata("features/deliveries_prepared")["receipt_page"])
 
 
-def look(receipt, picture):
+def assert_it_fits(receipt, picture):
     """Insist that the page fits each width in light and dark, and asks nobody for anything."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_ARGUMENTS)
@@ -55,7 +55,7 @@ def look(receipt, picture):
 def test_the_receipt_of_the_delivery_project_fits_desk_and_phone(workshop):
     if not CHROMIUM.exists():
         _missing("Chromium is not installed")
-    look(make(workshop, PROJECT / "deliveries.csv"), picture=None)
+    assert_it_fits(make(workshop, PROJECT / "deliveries.csv"), picture=None)
 
 
 @pytest.mark.real_data
@@ -63,7 +63,7 @@ def test_the_receipt_of_the_delivery_project_fits_desk_and_phone(workshop):
 def test_the_project_turns_the_real_rows_into_features_with_their_receipt(workshop):
     if not CHROMIUM.exists():
         _missing("Chromium is not installed")
-    look(make(workshop, REAL), picture="receipt")
+    assert_it_fits(make(workshop, REAL), picture="receipt")
     key = TableKey("features", "deliveries_prepared")
     rows = workshop.store.read("shop", key).to_pandas()
     assert len(rows) > 29_000

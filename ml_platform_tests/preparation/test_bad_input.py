@@ -26,7 +26,7 @@ OPTIONS = [
 ]
 
 
-def keeps_its_promises(frame, **options):
+def assert_promises_are_kept(frame, **options):
     """Prepare a table and look at all that must hold whatever is in it."""
     before = frame.copy(deep=True)
     prepare = AutoPrepare(**options)
@@ -192,7 +192,7 @@ def test_a_table_of_this_kind_is_prepared(table, options):
         # Without a number there is no forest.
         measured = pd.Series(numbers()[: len(frame)], frame.index, name="measured")
         frame = pd.concat([frame, measured], axis=1)
-    keeps_its_promises(frame, **options)
+    assert_promises_are_kept(frame, **options)
 
 
 def test_a_decimal_that_must_not_be_looked_at_is_a_gap():
@@ -366,7 +366,7 @@ def frames(draw):
 @given(frame=frames(), options=st.sampled_from(OPTIONS))
 def test_any_table_is_prepared_or_refused_by_name(frame, options):
     try:
-        keeps_its_promises(frame, **options)
+        assert_promises_are_kept(frame, **options)
     except DataError as error:
         refused = error
     else:

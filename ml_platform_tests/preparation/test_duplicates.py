@@ -101,7 +101,7 @@ def test_texts_that_are_nearly_the_same_are_found(cells, dropped):
 
 def test_rows_are_not_dropped_for_the_sake_of_a_dropped_one():
     """Each is near the next, but the first and the third are not alike."""
-    chain = texts("abcdefghij", "abcdefghXX", "abcdefXXXX")
+    chain = texts("abcdefghij", "abcdefghZZ", "abcdefZZZZ")
     assert near(chain, 0.8).tolist() == [False, True, False]
 
 

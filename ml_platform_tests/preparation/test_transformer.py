@@ -277,6 +277,31 @@ def test_rows_never_come_or_go_in_transform_and_do_in_prepare():
     assert len(prepared.cells) == len(prepared.frame)
 
 
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"outliers": "delete"}, 198),
+        ({"columns": {"x": {"outliers": "delete"}}}, 199),
+        ({"outliers": "delete", "outlier_skip": ["x"]}, 199),
+        ({"outliers": "flag"}, 200),
+    ],
+    ids=str,
+)
+def test_rows_with_outliers_are_dropped_where_that_is_asked_for(options, left):
+    x, y = np.sin(np.arange(200.0)), np.cos(np.arange(200.0))
+    x[5], y[9] = 1e6, -1e6
+    prepared = AutoPrepare(duplicates=False, **options).prepare(pd.DataFrame({"x": x, "y": y}))
+    assert len(prepared.frame) == left
+    assert prepared.receipt.dropped.get("outliers", 0) == 200 - left
+    assert ("x_outlier" in prepared.frame) == (options == {"outliers": "flag"})
+
+
+def test_gaps_are_marked_where_none_is_filled_too():
+    made = AutoPrepare(mode="manual", indicators=True).fit_transform(raw())
+    for name in ("x", "shop", "at"):
+        assert made[f"{name}_missing"].tolist() == raw()[name].isna().astype(float).tolist(), name
+
+
 def test_rows_alike_in_some_columns_are_one():
     frame = pd.DataFrame({"key": [1, 1, 2, 2], "x": [1.5, 2.5, 3.5, 4.5]})
     prepared = AutoPrepare(duplicate_keys=["key"]).prepare(frame)
