@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-ROOMS := kernel storage preparation execution loading features models checks sources reports operations demo
+ROOMS := kernel storage preparation execution loading features models checks sources alerts reports operations demo
 UV := $(shell command -v uv 2>/dev/null)
 
 # dagster.yaml lies in the root; what Dagster writes goes under var/, see there.

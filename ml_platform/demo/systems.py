@@ -53,7 +53,7 @@ def write_sales_database(frame: "pd.DataFrame", url: str) -> int:
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import OperationalError
 
-    from ml_platform.sources.environment import hide
+    from ml_platform.kernel.environment import hide
     from ml_platform.sources.sql import database_url, shown_url
 
     target = database_url(url)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
+from ml_platform.kernel.environment import resolve
 from ml_platform.kernel.errors import (
     DataError,
     DeclarationError,
@@ -26,7 +27,6 @@ from ml_platform.kernel.errors import (
 from ml_platform.sources.csv_files import CsvFile
 from ml_platform.sources.csv_places import CsvText
 from ml_platform.sources.encoded import EncodedFile, check_encoding
-from ml_platform.sources.environment import resolve
 from ml_platform.sources.json_files import JsonFile
 from ml_platform.sources.shape import Shape, cast_batches
 from ml_platform.sources.window import Window, filled, is_windowed, unused

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ml_platform.kernel.environment import hide, resolve, variables_in
 from ml_platform.kernel.errors import DataError, DeclarationError, closest
-from ml_platform.sources.environment import hide, resolve, variables_in
 from ml_platform.sources.http_client import Answer, Client, Patience, beginning
 from ml_platform.sources.records import shown, table_of
 from ml_platform.sources.shape import Shape

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, quote_plus
 
+from ml_platform.kernel.environment import hide
 from ml_platform.kernel.errors import (
     DataError,
     DeclarationError,
@@ -20,7 +21,6 @@ from ml_platform.kernel.errors import (
     SettingsError,
     UnavailableError,
 )
-from ml_platform.sources.environment import hide
 
 if TYPE_CHECKING:
     import httpx

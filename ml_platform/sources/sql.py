@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ml_platform.kernel.environment import resolve
 from ml_platform.kernel.errors import (
     DataError,
     DeclarationError,
@@ -23,7 +24,6 @@ from ml_platform.kernel.errors import (
     closest,
 )
 from ml_platform.sources import rows
-from ml_platform.sources.environment import resolve
 from ml_platform.sources.shape import Shape, cast_batches
 from ml_platform.sources.sql_errors import told
 from ml_platform.sources.window import Moment, Window, unused

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ml_platform.kernel.environment import hide
 from ml_platform.kernel.errors import (
     ConflictError,
     DataError,
@@ -18,7 +19,6 @@ from ml_platform.kernel.errors import (
     UnavailableError,
     closest,
 )
-from ml_platform.sources.environment import hide
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 import pytest
 
+from ml_platform.kernel.environment import hide, resolve, variables_in
 from ml_platform.kernel.errors import SettingsError
-from ml_platform.sources.environment import hide, resolve, variables_in
 
 
 def test_every_variable_is_filled_and_everything_else_stays():

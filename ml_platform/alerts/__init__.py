@@ -1,0 +1,1 @@
+"""Events become messages that reach people, through an outbox that loses and doubles none."""
