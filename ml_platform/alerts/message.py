@@ -56,6 +56,7 @@ class Message:
         elapsed_s: how long it took, in seconds.
         items: for a digest, what it gathers, the newest last.
         is_sample: it was sent to try a channel out.
+        occurred_at: when the event happened.
         version: of these fields.
     """
 
@@ -79,6 +80,7 @@ class Message:
     check_name: str = ""
     observed: str = ""
     expected: str = ""
+    occurred_at: datetime | None = None
     last_ok_at: datetime | None = None
     failure_message: str = ""
     owner: str = ""
