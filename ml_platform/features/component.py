@@ -73,8 +73,8 @@ class FeatureTable(AssetComponent):
         path = context.path / str(self.sql)
         sql = text_of(path, f"table {self.key}")
         reads = tables_named_in(sql, Where(path))
-        own = TableName(None, self.table_key)
-        if own in reads or TableName(project_of(context), self.table_key) in reads:
+        own = [name for name in reads if name.key == self.table_key]
+        if any(name.project in {None, project_of(context)} for name in own):
             raise DeclarationError(f"table {self.key}", "its SQL reads itself", where=Where(path))
 
         def make(step: Step) -> Made:

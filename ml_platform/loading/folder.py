@@ -143,7 +143,7 @@ def _load_document(
         tree.state_tracker.set_cache_data(
             decl.loc, component_decl=decl, component=_plain_component(decl, text)
         )
-        update = _code_reference(tree, decl, source, file)
+        update = _code_reference(source, file)
         with definition_metadata(update):
             made = tree.build_defs_at_path(decl.loc)
         if not _all_carry(made, update):
@@ -195,15 +195,11 @@ def _plain_component(decl: YamlDecl, text: str) -> AssetComponent | None:
     return kind.model_validate(model.attributes or {})
 
 
-def _code_reference(
-    tree: dg.ComponentTree, decl: YamlDecl, source: ValueAndSourcePositionTree, file: Path
-) -> dict[str, Any]:
+def _code_reference(source: ValueAndSourcePositionTree, file: Path) -> dict[str, Any]:
     """What lets the UI's "open in editor" find the declaration."""
-    component = tree.load_component(decl.loc)
-    context = dg.ComponentLoadContext.from_decl_load_context(decl.context, decl)
-    position = source.source_position_tree.position
-    references = component.get_code_references_for_yaml(file, position, context)
-    value = dg.CodeReferencesMetadataValue(code_references=list(references))
+    line = source.source_position_tree.position.start.line
+    reference = dg.LocalFileCodeReference(file_path=str(file), line_number=line)
+    value = dg.CodeReferencesMetadataValue(code_references=[reference])
     return {"dagster/code_references": value}
 
 
