@@ -13,13 +13,31 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from ml_platform.alerts.channels.apprise import AppriseChannel
 from ml_platform.alerts.channels.base import Declared, is_secret
 from ml_platform.alerts.channels.channel import Channel
+from ml_platform.alerts.channels.email import EmailChannel
 from ml_platform.alerts.channels.folder import FolderChannel
+from ml_platform.alerts.channels.sentry import SentryChannel
+from ml_platform.alerts.channels.slack import SlackChannel
+from ml_platform.alerts.channels.teams import TeamsChannel
+from ml_platform.alerts.channels.twilio import TwilioChannel
+from ml_platform.alerts.channels.webhook import WebhookChannel
 from ml_platform.kernel.errors import DeclarationError, NotFoundError, Where, closest
 from ml_platform.kernel.settings import default_home
 
-KINDS: Mapping[str, type[Declared]] = MappingProxyType({"folder": FolderChannel})
+KINDS: Mapping[str, type[Declared]] = MappingProxyType(
+    {
+        "folder": FolderChannel,
+        "email": EmailChannel,
+        "slack": SlackChannel,
+        "teams": TeamsChannel,
+        "webhook": WebhookChannel,
+        "twilio": TwilioChannel,
+        "sentry": SentryChannel,
+        "apprise": AppriseChannel,
+    }
+)
 """Every kind of channel, by the word of its `type:`."""
 
 _VARIABLE = "ML_PLATFORM_CHANNELS"

@@ -3,6 +3,7 @@
 Labels, links, times and the layout of a digest are decided here; no channel's markup is.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -17,7 +18,10 @@ NEWEST = 20
 """How many messages of a digest are named."""
 
 _SEVERAL_LINES = {"summary", "body", "failure_message"}
-_IDENTITIES = {"dedup_key", "event_id"}
+IDENTITIES = frozenset({"dedup_key", "event_id"})
+"""The fields that say which event and which incident: equal or not, letter by letter."""
+
+_LONGEST_IDENTITY = 200
 _SHORT_RUN = 8
 _LONGEST_S = 1e9
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
@@ -80,9 +84,11 @@ def _cleaned_field(name: str, value: object) -> object:
         return tuple(cleaned(item) for item in value)
     if name == "attachments" and isinstance(value, tuple):
         return tuple(_cleaned_attachment(one) for one in value)
-    # An enum is a str too, and an identity means what it is, letter by letter.
-    if type(value) is not str or name in _IDENTITIES:
+    # An enum is a str too.
+    if type(value) is not str:
         return value
+    if name in IDENTITIES:
+        return identity(value)
     if name.endswith("_url"):
         return shown_url(value)
     return lines(value) if name in _SEVERAL_LINES else line(value)
@@ -92,6 +98,14 @@ def _cleaned_attachment(one: Attachment) -> Attachment:
     # A name is a name, not a place to write to.
     name = line(one.name).replace("\\", "/").rpartition("/")[2].strip(". ")
     return replace(one, name=name or "attachment")
+
+
+def identity(text: str) -> str:
+    """The identity as it is, or, where no receiver could take it, a short one of its own."""
+    if text.isprintable() and len(text) <= _LONGEST_IDENTITY:
+        return text
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return f"{line(text)[:60]}#{mark}"
 
 
 def kind(message: Message) -> str:

@@ -3,6 +3,7 @@
 It knows nothing of messages and channels.
 """
 
+import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Callable
@@ -14,6 +15,7 @@ Measure = Callable[[str], int]
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _NOT_IN_A_URL = re.compile(r"[\s<>|\"'`\\^{}()\[\]*]")
 _LONGEST_URL = 1000
+_LONGEST_KEY = 256
 
 
 def lines(text: str) -> str:
@@ -51,6 +53,17 @@ def clipped(text: str, limit: int, measure: Measure = utf16, end: str = "…") -
         return text
     fits = bisect_right(range(len(text)), limit, key=lambda n: measure(text[:n] + end)) - 1
     return text[:fits].rstrip() + end if fits >= 0 else ""
+
+
+def token(key: str) -> str:
+    """The key as a header can carry it: as it is, or where it could not be one, its digest.
+
+    >>> token("rule:event"), len(token("규칙:event"))
+    ('rule:event', 32)
+    """
+    if key.isascii() and key.isprintable() and key == key.strip() and 0 < len(key) <= _LONGEST_KEY:
+        return key
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def shown_url(url: str) -> str:

@@ -29,8 +29,17 @@ _LONGEST_SHOWN = 200
 _LONGEST_WAIT_S = 86_400.0
 # A path such as /hook is no secret, and hiding it would tear holes into sentences.
 _SHORTEST_SECRET = 8
-_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
-_PASSING = frozenset({408, 425, 429})
+_LOGGERS = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.proxy",
+    "apprise",
+    "urllib3.connectionpool",
+)
+PASSING = frozenset({408, 425, 429})
+"""What passes by itself."""
+
 CLOSING = frozenset({401, 403, 404, 405, 410})
 """What services answer when the address or the token is wrong: every later message meets it too."""
 
@@ -169,18 +178,24 @@ class Line:
                 logging.getLogger(name).removeFilter(hiding)
 
     def failure(
-        self, answer: Answer, *, closing: frozenset[int] = CLOSING, said: str = ""
+        self,
+        answer: Answer,
+        *,
+        closing: frozenset[int] = CLOSING,
+        passing: frozenset[int] = PASSING,
+        said: str = "",
     ) -> PlatformError:
         """The error of an answer that is not good.
 
         Args:
             answer: what was answered.
             closing: the statuses that every later message would meet too.
+            passing: those that a later attempt may not meet, besides 5xx.
             said: what the answer says, where a channel can tell better than its first words.
         """
         words = self.hidden(said or line(answer.text)) or "nothing"
         given = f"it answered {answer.status}: {clipped(words, _LONGEST_SHOWN)}"
-        if answer.status in _PASSING or answer.status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6
+        if answer.status in passing or answer.status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6
             return not_delivered(self.subject, given, retry_after_s=answer.retry_after_s)
         if 300 <= answer.status < 400:  # noqa: PLR2004 - RFC 9110, 15.4
             return ClosedError(
