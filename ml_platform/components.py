@@ -1,5 +1,6 @@
 """The catalogue: every word that a defs.yaml may use as `type: ml_platform.components.<word>`."""
 
+from ml_platform.alerts.component import Reporter
 from ml_platform.checks.component import Checks
 from ml_platform.features.component import FeatureTable, PreparedTable
 from ml_platform.models.component import Model, Predictions
@@ -13,5 +14,6 @@ __all__ = [
     "Predictions",
     "PreparedTable",
     "Report",
+    "Reporter",
     "Source",
 ]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from ml_platform.alerts.component import rules_in
+from ml_platform.alerts.sensor import alerts_sensor
 from ml_platform.execution.component import beta_used_on_purpose
 from ml_platform.kernel.errors import DeclarationError
 from ml_platform.loading.folder import isolated, load_folder
@@ -131,7 +133,11 @@ def _all(
 ) -> dg.Definitions:
     taken = {key for piece in pieces for key in piece.keys()}  # noqa: SIM118 - not a dict
     shown = dg.Definitions(assets=[_as_asset(one, name, taken) for one in broken])
-    return dg.Definitions.merge(*(piece.definitions for piece in pieces), shown, common)
+    whole = dg.Definitions.merge(*(piece.definitions for piece in pieces), shown, common)
+    rules = rules_in(whole)
+    if not rules:
+        return whole
+    return dg.Definitions.merge(whole, dg.Definitions(sensors=[alerts_sensor(name, rules)]))
 
 
 def _as_asset(one: Broken, project: str, taken: set[dg.AssetKey]) -> dg.AssetsDefinition:
