@@ -642,23 +642,26 @@ class Book:
         ).rowcount
         return done
 
-    def figures(self, since: datetime) -> "list[RowMapping]":
+    def figures(self, since: datetime) -> list[dict[str, Any]]:
         """For each rule and channel since then, how much was told, acknowledged and ignored."""
-        return self._rows(
-            "SELECT d.rule, d.channel, count(*) AS told, "
-            "sum(CASE WHEN d.status = 'sent' THEN 1 ELSE 0 END) AS sent, "
+        unheard = "i.acknowledged_at IS NULL AND i.state"
+        rows = self._rows(
+            "SELECT d.rule, d.channel, "
+            "sum(CASE WHEN d.status <> 'gathered' THEN 1 ELSE 0 END) AS told, "
             "sum(CASE WHEN d.status = 'dead' THEN 1 ELSE 0 END) AS dead, "
             "count(DISTINCT i.dedup_key) AS incidents, "
             "count(DISTINCT CASE WHEN i.acknowledged_at IS NOT NULL THEN i.dedup_key END) "
             "AS acknowledged, "
-            "count(DISTINCT CASE WHEN i.acknowledged_at IS NULL AND i.state = 'firing' "
-            "THEN i.dedup_key END) AS ignored "
+            f"count(DISTINCT CASE WHEN {unheard} = 'firing' THEN i.dedup_key END) AS ignored, "
+            f"count(DISTINCT CASE WHEN {unheard} = 'resolved' THEN i.dedup_key END) "
+            "AS by_themselves "
             "FROM alert_deliveries AS d LEFT JOIN alert_incidents AS i "
             "ON i.dedup_key = d.dedup_key WHERE d.created_at > :since "
             "AND d.status IN ('sent', 'pending', 'dead', 'gathered') "
             "GROUP BY d.rule, d.channel ORDER BY told DESC, d.rule, d.channel",
             since=since.timestamp(),
         )
+        return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def _incident(row: "RowMapping") -> Incident:

@@ -4,7 +4,6 @@ A tick keeps nothing in its own cursor: how far it has come is written with the 
 in one transaction.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,17 +14,14 @@ import dagster as dg
 
 from ml_platform.alerts import listener
 from ml_platform.alerts.channels.channel import Channel
-from ml_platform.alerts.channels.declared import channel_of, channels_of
-from ml_platform.alerts.compose import Place
 from ml_platform.alerts.delivery import Sent, deliver
 from ml_platform.alerts.event import Event
-from ml_platform.alerts.links import signed
+from ml_platform.alerts.installed import ack_url, known_channels, place_of
 from ml_platform.alerts.outbox import Book, Outbox
 from ml_platform.alerts.routing import Desk, ingest, remind
 from ml_platform.alerts.rules import Rule
 from ml_platform.alerts.settings import AlertSettings
 from ml_platform.kernel.clock import Clock, system_clock
-from ml_platform.kernel.errors import NotFoundError
 
 NAME = "alerts"
 INTERVAL_S = 5
@@ -40,10 +36,6 @@ GONE_AFTER_S = 120.0
 
 KEEP = timedelta(days=90)
 """How long what is over stays in the outbox."""
-
-INBOX = "inbox"
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -68,18 +60,6 @@ class Tick:
             f"{self.sent.dead} given up."
         )
         return " ".join([said, *(f"Wrong: {one}." for one in self.wrong[:5])])
-
-
-def known_channels() -> Mapping[str, Channel]:
-    """The installation's channels; one folder, `inbox`, where none are declared.
-
-    Raises:
-        DeclarationError: channels.yaml does not declare channels.
-    """
-    try:
-        return channels_of()
-    except NotFoundError:
-        return {INBOX: channel_of({"name": INBOX, "type": "folder"})}
 
 
 def alerts_sensor(project: str, rules: Sequence[Rule]) -> dg.SensorDefinition:
@@ -124,17 +104,16 @@ class Reader:
         known = listener.known_of(instance, self.project, repository, self.clock())
         done = self._read(known, deadline)
         channels = self.channels()
-        place = Place(self.settings.ui_url, self.settings.environment)
+        place = place_of(self.settings)
         done.sent = deliver(self.outbox, channels, place, max(1.0, deadline - monotonic()))
         return done
 
     def _desk(self) -> Desk:
-        secret = self.settings.secret()
         return Desk(
             self.project,
             self.rules,
-            Place(self.settings.ui_url, self.settings.environment),
-            lambda key: f"{self.settings.ack_url}/ack/{signed(key, secret)}",
+            place_of(self.settings),
+            lambda key: ack_url(self.settings, key),
         )
 
     def _read(self, known: listener.Known, deadline: float) -> Tick:
