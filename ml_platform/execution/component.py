@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -20,23 +19,39 @@ from typing import Any, Literal, Self, TypeVar
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ml_platform.execution.cost import measured
+from ml_platform.execution.declared import DeclaredAsset
+from ml_platform.execution.fanout import fanned_out, made_whole
+from ml_platform.execution.profile import Execution, planned, profile
+from ml_platform.execution.recording import resumed_by
+from ml_platform.execution.words import Declared
+from ml_platform.execution.work import Made, Step, Work
 from ml_platform.kernel.errors import DeclarationError, PlatformError
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.engine import TableName
-from ml_platform.storage.resource import PREVIEW_ROWS, metadata_of
-from ml_platform.storage.tables import TableStore, Write, WriteMode, Written
+from ml_platform.storage.tables import Write, WriteMode
+
+__all__ = [
+    "AssetComponent",
+    "Declared",
+    "Execution",
+    "Freshness",
+    "Made",
+    "Partitions",
+    "Retry",
+    "Step",
+    "beta_used_on_purpose",
+    "definition_metadata",
+    "errors_are_told",
+    "fingerprint",
+    "loaded_plainly",
+    "project_of",
+    "text_of",
+]
 
 MOST_KINDS = 3
 """Dagster shows no more on an asset. The layer is the first: the graph shows a key's name alone."""
 
 _Component = TypeVar("_Component", bound=dg.Model)
-
-
-class Declared(dg.Model, dg.Resolvable):
-    """A part of a declaration: a word that it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
 class Partitions(Declared):
@@ -120,42 +135,6 @@ class Freshness(Declared):
         )
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a room's function gets: where it stands, what it may use, whom it tells.
-
-    Attributes:
-        project: the project whose tables are named without a project.
-        key: the asset that is made.
-        partition: the partition to make; None for a table without partitions.
-        window: the partition's time, from and up to, where it is one of time.
-        store: all tables.
-        log: tells the run's log.
-        run_id: the Dagster run.
-    """
-
-    project: str
-    key: TableKey
-    partition: str | None
-    window: tuple[datetime, datetime] | None
-    store: TableStore
-    log: Callable[[str], None]
-    run_id: str
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a room's function returns: what it wrote, what else to show of it, tables beside it."""
-
-    written: Written | None
-    metadata: Mapping[str, Any]
-    beside: Mapping[TableKey, Written] = field(default_factory=dict)
-
-    def by_table(self, key: TableKey) -> "dict[TableKey, Made]":
-        """Each table that was written, `key` the first, by itself."""
-        return {key: self, **{other: Made(one, {}) for other, one in self.beside.items()}}
-
-
 class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
     """The fields that every declared asset has. A subclass says what is made, and how."""
 
@@ -174,6 +153,10 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
     backfill: Literal["single_run", "run_per_partition"] = Field(
         default="single_run",
         description="Whether one run makes all partitions of a backfill, or each has its own.",
+    )
+    execution: Execution | str | None = Field(
+        default=None,
+        description="Where and with how much it is made: a profile's name, or words of its own.",
     )
     retry: Retry = Field(default=Retry(), description="What happens after a passing failure.")
     freshness: Freshness | None = Field(default=None, description="How old it may be.")
@@ -205,6 +188,14 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             raise ValueError("`write: merge` and `merge_key` go together")
         return self
 
+    @field_validator("execution")
+    @classmethod
+    def _has_a_profile(cls, value: Execution | str | None) -> Execution | str | None:
+        name = value.profile if isinstance(value, Execution) else value
+        if name is not None:
+            profile(name)
+        return value
+
     @property
     def table_key(self) -> TableKey:
         """The key in its parts."""
@@ -212,7 +203,7 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
 
     def write_mode(self, step: Step) -> Write:
         """How this step's rows are written."""
-        return Write(self.write, tuple(self.merge_key), step.run_id, self.keep_versions)
+        return Write(self.write, tuple(self.merge_key), step.first_run_id, self.keep_versions)
 
     def asset(
         self,
@@ -237,13 +228,15 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
         project = project_of(context)
         definition = self.partitions.definition() if self.partitions else None
 
-        def step(
-            context: dg.AssetExecutionContext, _inputs: Mapping[str, Any]
-        ) -> Iterator[dg.MaterializeResult[Any]]:
+        def step(context: dg.AssetExecutionContext, _inputs: Mapping[str, Any]) -> Iterator[Any]:
             store = context.resources.tables.store()
-            shown = _run(context, store, project, self.table_key, definition, make)
-            for key in context.selected_asset_keys:
-                yield dg.MaterializeResult(asset_key=key, metadata=shown[key])
+            first = [context.run.run_id, *resumed_by(context.instance, context.run)][-1]
+            work = Work(project, self.table_key, store, context.run.run_id, first, make)
+            with errors_are_told():
+                if definition is None:
+                    yield from made_whole(context, work, planned(self.execution))
+                else:
+                    yield from fanned_out(context, work, definition, planned(self.execution))
 
         spec = dg.AssetSpec(
             key=dg.AssetKey(self.table_key.parts),
@@ -255,7 +248,7 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             group_name=project,
             partitions_def=definition,
             freshness_policy=self.freshness.policy() if self.freshness else None,
-            code_version=fingerprint(self.model_dump_json(), code),
+            code_version=fingerprint(self.model_dump_json(exclude={"execution"}), code),
             metadata=_told_by_loader.get(),
         )
         others = [
@@ -339,7 +332,7 @@ def _made_by(
         code_version=spec.code_version,
         pool=pool,
     )
-    return dg.AssetsDefinition(
+    return DeclaredAsset(
         keys_by_input_name=upstream,
         keys_by_output_name={output: one.key for output, one in keys.items()},
         node_def=op,
@@ -348,78 +341,6 @@ def _made_by(
         # Of tables that are made together one may be asked for; all are made, and one is told.
         can_subset=len(specs) > 1,
     )
-
-
-def _run(
-    context: dg.AssetExecutionContext,
-    store: TableStore,
-    project: str,
-    key: TableKey,
-    partitions: dg.PartitionsDefinition[str] | None,
-    make: Callable[[Step], Made],
-) -> dict[dg.AssetKey, dict[str, Any]]:
-    """Make the table, or each partition of the run; what to show of each table that was written."""
-
-    def step_for(partition: str | None) -> Step:
-        window = None
-        if isinstance(partitions, dg.TimeWindowPartitionsDefinition) and partition is not None:
-            found = partitions.time_window_for_partition_key(partition)
-            window = (found.start, found.end)
-        return Step(project, key, partition, window, store, context.log.info, context.run.run_id)
-
-    with errors_are_told(), measured() as cost:
-        if partitions is None:
-            made = make(step_for(None)).by_table(key)
-            shown = {one: _shown(store, project, one, what) for one, what in made.items()}
-        else:
-            shown = _make_each(context, key, step_for, make)
-    shown[key]["seconds"] = round(cost.seconds, 3)
-    shown[key]["cpu_seconds"] = round(cost.cpu_seconds, 3)
-    shown[key]["peak_memory_bytes"] = cost.peak_memory_bytes
-    return {dg.AssetKey(one.parts): metadata for one, metadata in shown.items()}
-
-
-def _make_each(
-    context: dg.AssetExecutionContext,
-    key: TableKey,
-    step_for: Callable[[str], Step],
-    make: Callable[[Step], Made],
-) -> dict[TableKey, dict[str, Any]]:
-    """Make each partition of the run; the rows of each are shown with it."""
-    keys = list(context.partition_keys)
-    rows = {key: 0}
-    for number, partition in enumerate(keys, start=1):
-        made = make(step_for(partition)).by_table(key)
-        counts = {one: _tell_of_partition(context, one, partition, made[one]) for one in made}
-        rows |= {one: rows.get(one, 0) + count for one, count in counts.items()}
-        said = (partition, counts[key], number, len(keys))
-        context.log.info("%s: %d rows (%d of %d partitions)", *said)
-    return {
-        one: {"rows_in_this_run": count, "partitions_in_this_run": len(keys)}
-        for one, count in rows.items()
-    }
-
-
-def _tell_of_partition(
-    context: dg.AssetExecutionContext, key: TableKey, partition: str, made: Made
-) -> int:
-    """Record what was made of a partition, where it was asked for; its rows."""
-    asset = dg.AssetKey(key.parts)
-    count = made.written.rows if made.written else 0
-    own = {**made.metadata, "dagster/partition_row_count": count}
-    if made.written:
-        own |= {k: v for k, v in metadata_of(made.written).items() if "row_count" not in k}
-    if asset in context.selected_asset_keys:
-        context.add_asset_metadata(own, asset_key=asset, partition_key=partition)
-    return count
-
-
-def _shown(store: TableStore, project: str, key: TableKey, made: Made) -> dict[str, Any]:
-    if made.written is None:
-        return dict(made.metadata)
-    with store.relation(project, key) as relation:
-        preview = relation.limit(PREVIEW_ROWS).to_arrow_table()
-    return {**metadata_of(made.written, preview), **made.metadata}
 
 
 @contextmanager

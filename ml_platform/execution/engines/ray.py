@@ -1,0 +1,363 @@
+"""The engine on Ray: one task a partition, on a Ray of one's own or on one that runs already.
+
+One's own is started for the step and ended after it. It listens on this machine alone and asks for
+a token, for a Ray without one runs anybody's code. dagster-ray's `LocalRay` would start the same,
+but as a resource of the whole run, for runs that have no table on Ray too.
+
+What Ray loses (a worker, a node) it tries again by itself. Limits of memory and time are kept on
+the node where a partition is made, by the same pool as without Ray. A head that is gone is seen
+here: Ray would end this whole process a minute later, and the run could not say why it failed.
+"""
+
+import collections
+import contextlib
+import functools
+import os
+import pickle
+import secrets
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ml_platform.execution.engines.pool import LocalPool, Workers, pickled
+from ml_platform.execution.profile import Plan, size_of
+from ml_platform.execution.work import Ended, Order, Trouble, Work
+from ml_platform.kernel.errors import PlatformError, SettingsError, UnavailableError
+
+LOST_TRIES = 3
+"""How often Ray tries a partition again whose worker or node was lost."""
+
+OBJECT_STORE_BYTES = 200 * 2**20
+"""No table goes through Ray's object store, only orders and reports."""
+
+HEAD_PATIENCE_S = 10.0
+"""How long the head may be out of reach; Ray itself ends this process after about a minute."""
+
+_LOOK_S = 0.5
+_HEAD_LOOK_S = 2.0
+
+
+@dataclass(frozen=True)
+class OnRay:
+    """Up to `plan.max_parallel` tasks at once, each with what the plan says that it takes."""
+
+    plan: Plan
+    log: Callable[[str], None]
+
+    def run(self, work: Work, orders: Sequence[Order]) -> Iterator[Ended]:
+        """Do all orders; when the iterator is closed early, what still runs is ended.
+
+        Raises:
+            SettingsError: Ray is not installed, or has not what a partition needs.
+            UnavailableError: it cannot be reached, or its head is gone.
+        """
+        if not orders:
+            return
+        content = pickled(work)
+        with connected(self.plan) as head:
+            head.refuse_too_much(self.plan)
+            tasks, waiting = _Tasks(self.plan, content), collections.deque(orders)
+            try:
+                while waiting or tasks.running:
+                    while waiting and len(tasks.running) < self.plan.max_parallel:
+                        tasks.start(waiting.popleft())
+                    yield from tasks.look()
+                    head.look()
+            finally:
+                tasks.cancel()
+
+
+class _Tasks:
+    """The tasks that run, each with its order."""
+
+    def __init__(self, plan: Plan, content: bytes) -> None:
+        import ray
+
+        self.running: dict[Any, Order] = {}
+        self._ray, self._plan = ray, plan
+        self._content = ray.put(content)
+        self._remote = ray.remote(do_order).options(
+            num_cpus=plan.cpus,
+            num_gpus=plan.gpus or None,
+            memory=plan.memory_bytes,
+            max_retries=LOST_TRIES,
+            runtime_env={"env_vars": dict(plan.runtime)} if plan.runtime else None,
+        )
+
+    def start(self, order: Order) -> None:
+        """Let Ray make a partition, where and when it finds room."""
+        self.running[self._remote.remote(self._content, order, self._plan)] = order
+
+    def look(self) -> list[Ended]:
+        """Wait a moment; what has ended."""
+        many = len(self.running)
+        ready, _ = self._ray.wait(list(self.running), num_returns=many, timeout=0)
+        if not ready:
+            ready, _ = self._ray.wait(list(self.running), num_returns=1, timeout=_LOOK_S)
+        return [self._ended(reference) for reference in ready]
+
+    def _ended(self, reference: Any) -> Ended:
+        order = self.running.pop(reference)
+        try:
+            report: Ended = pickle.loads(self._ray.get(reference))  # noqa: S301 - of our own task
+        except self._ray.exceptions.RayError as error:
+            return Ended(order, trouble=Trouble.of(_told(order, error, self._plan)))
+        return report
+
+    def cancel(self) -> None:
+        """End what still runs."""
+        for reference in self.running:
+            self._ray.cancel(reference, force=True)
+
+
+def do_order(content: bytes, order: Order, plan: Plan) -> bytes:
+    """One partition, in a process of Ray; the report is pickled, for metadata may be anything."""
+    import cloudpickle  # type: ignore[import-untyped]
+
+    ended = _limited(content, order, plan) if _has_limits(plan) else _work(content).do(order)
+    try:
+        report: bytes = cloudpickle.dumps(ended)
+    except Exception as error:  # noqa: BLE001 - metadata may be anything, and fail in any way
+        return pickle.dumps(Ended(order, trouble=Trouble.of(error), cost=ended.cost))
+    return report
+
+
+def _has_limits(plan: Plan) -> bool:
+    return bool(plan.memory_bytes or plan.timeout_s)
+
+
+def _limited(content: bytes, order: Order, plan: Plan) -> Ended:
+    """One partition in a process beside Ray's own, which can be ended without it."""
+    said: list[str] = []
+    prefix = f"{order}: "
+    pool = LocalPool(replace(plan, max_parallel=1), said.append)
+    (ended,) = pool.drive(_kept.workers(pool.plan, content), [order])
+    return replace(ended, said=tuple(line.removeprefix(prefix) for line in said))
+
+
+@dataclass
+class _Kept:
+    """The workers beside one process of Ray, which serves many tasks of many steps."""
+
+    made_for: tuple[Plan, bytes] | None = None
+    held: Workers | None = None
+
+    def workers(self, plan: Plan, content: bytes) -> Workers:
+        """Those of this work; those of another are ended."""
+        if self.held is None or self.made_for != (plan, content):
+            if self.held is not None:
+                self.held.__exit__()
+            self.made_for, self.held = (plan, content), Workers(plan, content).__enter__()
+        return self.held
+
+
+_kept = _Kept()
+
+
+@functools.lru_cache(maxsize=1)
+def _work(content: bytes) -> Work:
+    """The work, read once in a process of Ray, which serves many tasks."""
+    work: Work = pickle.loads(content)  # noqa: S301 - of the driver, which made it of this step
+    return work
+
+
+@dataclass
+class Head:
+    """Ray's head, as seen from the step.
+
+    Attributes:
+        address: host and port.
+        is_own: whether it was started for this step.
+    """
+
+    address: str
+    is_own: bool
+    _seen: float = field(default_factory=time.monotonic)
+    _looked: float = field(default_factory=time.monotonic)
+
+    def look(self) -> None:
+        """See whether it is there, now and then.
+
+        Raises:
+            UnavailableError: it has been out of reach for too long.
+        """
+        now = time.monotonic()
+        if now - self._looked < _HEAD_LOOK_S:
+            return
+        self._looked = now
+        if answers(self.address):
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > HEAD_PATIENCE_S:
+            raise UnavailableError(
+                f"Ray at {self.address}",
+                f"its head has not answered for {time.monotonic() - self._seen:.0f} s",
+                fix="see whether it still runs; what was made until now stays",
+            )
+
+    def refuse_too_much(self, plan: Plan) -> None:
+        """Refuse what would wait for ever: a Ray of one's own gets no more nodes.
+
+        Raises:
+            SettingsError: a partition asks for more than there is.
+        """
+        if not self.is_own:
+            return
+        import ray
+
+        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        asked = {"CPU": plan.cpus, "GPU": plan.gpus, "memory": plan.memory_bytes or 0}
+        lacking = {name: count for name, count in asked.items() if count > there.get(name, 0)}
+        if lacking:
+            raise SettingsError(
+                "a partition on Ray",
+                f"it asks for {_counted(lacking)}",
+                allowed=f"{_counted({name: there.get(name, 0) for name in lacking})} on this "
+                "machine",
+                fix="ask for less, or name a cluster with `address:` or ML_PLATFORM_RAY_ADDRESS",
+            )
+
+
+def answers(address: str) -> bool:
+    """Whether somebody listens there; true for an address that is not host and port."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in host or not port.isdecimal():
+        return True
+    try:
+        with socket.create_connection((host, int(port)), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def connected(plan: Plan) -> Iterator[Head]:
+    """Ray, for as long as the block lasts.
+
+    Raises:
+        SettingsError: it is not installed.
+        UnavailableError: the running one cannot be reached.
+    """
+    with _ray_environment(plan.address), _sigterm_kept():
+        try:
+            import ray
+        except ModuleNotFoundError as error:
+            raise SettingsError(
+                "`engine: ray`", "Ray is not installed", fix="pip install ml-platform[ray]"
+            ) from error
+        if ray.is_initialized():  # by somebody around us, who will also end it
+            yield Head(ray.get_runtime_context().gcs_address, is_own=False)
+            return
+        with _joined(ray, plan.address) if plan.address else _started(ray, plan) as head:
+            yield head
+
+
+@contextlib.contextmanager
+def _joined(ray: Any, address: str) -> Iterator[Head]:
+    if not answers(address):
+        raise _out_of_reach(address, "nobody listens there")
+    try:
+        ray.init(address=address, namespace="ml-platform", configure_logging=False)
+    except (ConnectionError, RuntimeError) as error:
+        raise _out_of_reach(address, str(error)) from error
+    try:
+        yield Head(address, is_own=False)
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _started(ray: Any, plan: Plan) -> Iterator[Head]:
+    # Short, for Ray makes sockets far below it, and their paths may have 107 letters at most.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        ray.init(
+            num_cpus=max(os.cpu_count() or 1, int(plan.cpus)),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            namespace="ml-platform",
+            configure_logging=False,
+            _temp_dir=folder,
+        )
+        try:
+            yield Head(ray.get_runtime_context().gcs_address, is_own=True)
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _ray_environment(address: str | None) -> Iterator[None]:
+    """What Ray reads when it is imported and started; what the installation says wins."""
+    ours = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": _token(),
+        # Off, its processes listen on an address of this machine alone.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1" if address else "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+    if address:  # its token is known to who may use it
+        ours = {name: value for name, value in ours.items() if "AUTH" not in name}
+    before = dict(os.environ)
+    os.environ.update({**ours, **before})
+    try:
+        yield
+    finally:
+        for name in ours.keys() - before.keys():
+            os.environ.pop(name, None)
+
+
+@functools.cache
+def _token() -> str:
+    """One a process: Ray reads it once and keeps it."""
+    return secrets.token_hex(32)
+
+
+@contextlib.contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Give the signal back to whom it belonged: Ray takes it, and Dagster ends runs by it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _told(order: Order, error: Exception, plan: Plan) -> PlatformError:
+    """What Ray says of a task, in the house's words."""
+    import ray
+
+    subject = f"partition {order}"
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return SettingsError(
+            subject,
+            f"Ray ended it because its node ran out of memory, {LOST_TRIES + 1} times",
+            fix="set `memory:` of its execution"
+            + (f" above {size_of(plan.memory_bytes)}" if plan.memory_bytes else "")
+            + ", so that fewer run on a node",
+        )
+    if isinstance(error, (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError)):
+        given = f"its worker or node was lost {LOST_TRIES + 1} times"
+        return UnavailableError(subject, given, fix="look into Ray's logs of these nodes")
+    return UnavailableError(subject, f"Ray says: {type(error).__name__}: {error}")
+
+
+def _counted(resources: Mapping[str, float]) -> str:
+    return ", ".join(
+        f"{size_of(count)} memory" if name == "memory" else f"{count:g} {name}"
+        for name, count in resources.items()
+    )
+
+
+def _out_of_reach(address: str, said: str) -> UnavailableError:
+    return UnavailableError(
+        f"Ray at {address}",
+        f"it cannot be reached: {said}",
+        fix="start it, or correct `address:` of the profile or ML_PLATFORM_RAY_ADDRESS",
+    )
