@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST_SIGNS = 1000
 """The longest expression, in characters; an honest one has some tens."""
 
+DEEPEST = 60
+"""How many parts may stand within each other; a sum of sixty numbers is as deep as that."""
+
 FILTERS = frozenset(
     {"abs", "default", "escape", "first", "float", "int", "last", "length", "lower", "round"}
     | {"title", "trim", "truncate", "upper"}
@@ -103,16 +106,27 @@ def parsed(
             subject, f"{len(text):,} characters long", allowed=f"up to {most_signs:,}"
         )
     try:
-        if not as_expression:
-            return environment().parse(text)
-        parser = Parser(environment(), text, state="variable")
-        tree = parser.parse_expression()
-        parser.stream.expect("eof")
+        if as_expression:
+            parser = Parser(environment(), text, state="variable")
+            tree: nodes.Node = parser.parse_expression()
+            parser.stream.expect("eof")
+        else:
+            tree = environment().parse(text)
+        _check_depth(tree)
     except TemplateSyntaxError as error:
         raise DeclarationError(subject, error.message or "not readable", allowed=_ALLOWED) from None
     except RecursionError:
-        raise DeclarationError(subject, "too many brackets within brackets") from None
+        raise DeclarationError(subject, "too many parts within each other") from None
     return tree
+
+
+def _check_depth(tree: "nodes.Node") -> None:
+    """What is deeper than `DEEPEST` would be walked, compiled and run only up to Python's limit."""
+    layer, depth = [tree], 0
+    while layer := [child for node in layer for child in node.iter_child_nodes()]:
+        depth += 1
+        if depth > DEEPEST:
+            raise RecursionError
 
 
 def check(
