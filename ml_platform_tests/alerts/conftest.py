@@ -153,13 +153,13 @@ class MailReceiver:
     logins: list = field(default_factory=list)
     encrypted: list = field(default_factory=list)
 
-    async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+    async def handle_RCPT(self, server, session, envelope, address, rcpt_options):  # noqa: N802 - aiosmtpd's
         if address in self.refuses:
             return self.refuses[address]
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server, session, envelope):
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's
         if self.after_data.startswith("250"):
             self.raw.append(envelope.original_content)
             self.letters.append(message_from_bytes(envelope.original_content, policy=SMTP))

@@ -33,7 +33,7 @@ class AppriseChannel(Remote):
     def _send(self, message: Message, key: str, thread: str) -> Receipt:  # noqa: ARG002 - no such service takes one
         secrets = Secrets(self.subject)
         url = secrets(self.url)
-        wire = Line(self.subject, self.timeout_s, [*secrets.values, url])
+        wire = Line(self.subject, url, self.timeout_s, secrets.values)
         with wire.quiet():
             service = self._service(url)
             longest = min(_BODY, service.body_maxlen)

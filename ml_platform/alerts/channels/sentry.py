@@ -78,8 +78,10 @@ class SentryChannel(Remote):
             "content-type": "application/x-sentry-envelope",
             "x-sentry-auth": login.to_header(),
         }
-        wire = Line(self.subject, self.timeout_s, [*secrets.values, login.public_key])
-        answer = wire.post(login.get_api_url(), envelope.serialize(), headers)
+        wire = Line(
+            self.subject, login.get_api_url(), self.timeout_s, [*secrets.values, login.public_key]
+        )
+        answer = wire.post(envelope.serialize(), headers)
         if answer.is_good:
             return Receipt(id=str(answer.fields.get("id", event_id)), thread=thread)
         raise wire.failure(_with_limits(answer))

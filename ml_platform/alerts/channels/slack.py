@@ -88,8 +88,8 @@ class SlackChannel(Remote):
             made |= {"thread_ts": thread} if thread else {}
         else:
             url = secrets(self.webhook_url)
-        wire = Line(self.subject, self.timeout_s, secrets.values)
-        answer = wire.post(url, as_json(made), headers)
+        wire = Line(self.subject, url, self.timeout_s, secrets.values)
+        answer = wire.post(as_json(made), headers)
         return self._receipt(answer, wire, thread)
 
     def _receipt(self, answer: Answer, wire: Line, thread: str) -> Receipt:

@@ -68,9 +68,9 @@ class TeamsChannel(Remote):
         url = secrets(self.url)
         if is_retired(url):
             raise ClosedError(self.subject, _RETIRED, fix="set its variable to the new address")
-        wire = Line(self.subject, self.timeout_s, secrets.values)
+        wire = Line(self.subject, url, self.timeout_s, secrets.values)
         headers = {"content-type": "application/json", "idempotency-key": token(key)}
-        answer = wire.post(url, as_json(self._payload(message)), headers)
+        answer = wire.post(as_json(self._payload(message)), headers)
         if not answer.is_good:
             raise wire.failure(answer)
         words = answer.text.lower()

@@ -75,16 +75,17 @@ class TwilioChannel(Remote):
     def _send(self, message: Message, key: str, thread: str) -> Receipt:
         secrets = Secrets(self.subject)
         account = secrets(self.account_sid)
-        login = f"{account}:{secrets(self.auth_token)}".encode()
+        login = base64.b64encode(f"{account}:{secrets(self.auth_token)}".encode()).decode()
         path = f"/2010-04-01/Accounts/{quote(account, safe='')}/Messages.json"
         headers = {
-            "authorization": f"Basic {base64.b64encode(login).decode()}",
+            "authorization": f"Basic {login}",
             "content-type": "application/x-www-form-urlencoded",
             "idempotency-key": token(key),
         }
         body = urlencode(self._form(message, secrets)).encode()
-        wire = Line(self.subject, self.timeout_s, secrets.values)
-        answer = wire.post(secrets(self.api_url).rstrip("/") + path, body, headers)
+        url = secrets(self.api_url).rstrip("/") + path
+        wire = Line(self.subject, url, self.timeout_s, [*secrets.values, login])
+        answer = wire.post(body, headers)
         if answer.is_good and answer.fields.get("sid"):
             return self._receipt(answer, thread)
         raise self._failure(answer, wire)

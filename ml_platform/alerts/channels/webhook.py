@@ -89,8 +89,8 @@ class WebhookChannel(Remote):
         body = as_json(self._payload(message, now))
         headers = {name: secrets(value) for name, value in self.headers.items()}
         headers |= signed(body, key, now, [secrets(one) for one in self.secrets], self.subject)
-        line = Line(self.subject, self.timeout_s, secrets.values)
-        answer = line.post(url, body, headers, through=self._way(url))
+        line = Line(self.subject, url, self.timeout_s, secrets.values)
+        answer = line.post(body, headers, through=self._way(url))
         if answer.is_good:
             return Receipt(thread=thread)
         raise line.failure(answer, closing=_CLOSING, passing=_LATER)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from ml_platform.alerts.channels.base import not_delivered
 from ml_platform.alerts.channels.channel import ClosedError, RefusedError
@@ -28,7 +28,7 @@ _LARGEST_ANSWER = 65_536
 _LONGEST_SHOWN = 200
 _LONGEST_WAIT_S = 86_400.0
 # A path such as /hook is no secret, and hiding it would tear holes into sentences.
-_SHORTEST_SECRET = 8
+_SHORTEST_SECRET, _SHORTEST_SEGMENT = 8, 16
 _LOGGERS = (
     "httpx",
     "httpcore.connection",
@@ -83,17 +83,18 @@ class Line:
 
     Attributes:
         subject: the channel, as messages call it.
+        url: where to; it counts as a secret.
         timeout_s: how long one answer may take, from the connection to its last byte.
-        secrets: what no message and no log line may show.
+        secrets: what else no message and no log line may show.
     """
 
     subject: str
+    url: str = field(repr=False)
     timeout_s: float
     secrets: Sequence[str] = field(default=(), repr=False)
 
     def post(
         self,
-        url: str,
         content: bytes,
         headers: Mapping[str, str],
         *,
@@ -102,7 +103,6 @@ class Line:
         """The receiver's answer, whatever its status.
 
         Args:
-            url: where to; its path and query count as secrets.
             content: the body, sent as it is.
             headers: of the request.
             through: the checked address to connect to, in place of what the name leads to.
@@ -113,36 +113,27 @@ class Line:
         """
         import httpx
 
-        hidden = self._with(url)
         way = through or Way()
-        with hidden.quiet():
+        with self.quiet():
             try:
                 options = {"timeout": self.timeout_s, "trust_env": way.address == ""}
                 with httpx.Client(follow_redirects=False, **options) as client:  # type: ignore[arg-type]
-                    request = client.build_request("POST", url, content=content, headers=headers)
+                    request = client.build_request(
+                        "POST", self.url, content=content, headers=headers
+                    )
                     with client.stream("POST", **way.leads(request, content)) as response:
-                        return hidden.read(response)
+                        return self.read(response)
             except httpx.TimeoutException as error:
                 raise not_delivered(
                     self.subject, f"no whole answer within {self.timeout_s:g} s"
                 ) from error
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
-                raise hidden.wrong("its address is not one of HTTP") from None
+                raise self.wrong("its address is not one of HTTP") from None
             except httpx.LocalProtocolError:
-                raise hidden.wrong("a header holds a line end or the like") from None
+                raise self.wrong("a header holds a line end or the like") from None
             except (httpx.TransportError, httpx.DecodingError) as error:
-                said = hidden.hidden(str(error)) or "the connection ended"
+                said = self.hidden(str(error)) or "the connection ended"
                 raise not_delivered(self.subject, f"{type(error).__name__}: {said}") from None
-
-    def _with(self, url: str) -> "Line":
-        """The same line, which also hides this address."""
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            return self
-        parts_hidden = [parts.path.strip("/"), parts.query, parts.password or ""]
-        shown = [one for one in parts_hidden if len(one) >= _SHORTEST_SECRET]
-        return Line(self.subject, self.timeout_s, [*self.secrets, url, *shown])
 
     def read(self, response: "httpx.Response") -> Answer:
         """The answer; one that comes drop by drop or has no end is not waited for."""
@@ -162,7 +153,8 @@ class Line:
 
     def hidden(self, text: str) -> str:
         """The text without the secrets, also as they look within an address."""
-        forms = [form(one) for one in self.secrets for form in (str, quote, quote_plus)]
+        secrets = [*self.secrets, *_secrets_in(self.url)]
+        forms = [form(one) for one in secrets for form in (str, quote, quote_plus)]
         return hide(text, forms)
 
     @contextmanager
@@ -239,6 +231,18 @@ class _Hiding(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = self._line.hidden(record.getMessage()), ()
         return True
+
+
+def _secrets_in(url: str) -> list[str]:
+    """The address, its password, its query's values and the longer parts of its path."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return [url]
+    segments = [one for one in parts.path.split("/") if len(one) >= _SHORTEST_SEGMENT]
+    values = [value for _, value in parse_qsl(parts.query)]
+    inside = [parts.path.strip("/"), parts.query, parts.password or "", *values]
+    return [url, *segments, *(one for one in inside if len(one) >= _SHORTEST_SECRET)]
 
 
 def retry_after_s(header: str) -> float | None:
