@@ -10,12 +10,13 @@ from typing import Any
 from ml_platform.alerts.event import Event
 from ml_platform.alerts.message import Attachment, Message, Severity, Status
 
-_TIMES = {"last_ok_at", "started_at", "at"}
+_TIMES = {"last_ok_at", "occurred_at", "started_at", "at"}
 
 
 def message_to_text(message: Message) -> str:
     """The message as JSON."""
-    return json.dumps(_message_to_plain(message), ensure_ascii=False, separators=(",", ":"))
+    # Escaped, so that no letter is left that a database could refuse.
+    return json.dumps(_message_to_plain(message), separators=(",", ":"))
 
 
 def message_from_text(text: str) -> Message:
@@ -26,7 +27,7 @@ def message_from_text(text: str) -> Message:
 def event_to_text(event: Event) -> str:
     """The event as JSON."""
     plain = asdict(event) | {"severity": event.severity.value if event.severity else None}
-    return json.dumps(_without_defaults(plain, Event), ensure_ascii=False, default=_as_text)
+    return json.dumps(_without_defaults(plain, Event), default=_as_text)
 
 
 def event_from_text(text: str) -> Event:
@@ -47,7 +48,7 @@ def _message_to_plain(message: Message) -> dict[str, Any]:
     ]
     for name in _TIMES & found.keys():
         found[name] = _as_text(found[name]) if found[name] else None
-    return {name: value for name, value in found.items() if value not in ("", None, [])}
+    return _without_defaults(found, Message)
 
 
 def _message_from_plain(plain: Mapping[str, Any]) -> Message:
@@ -67,7 +68,7 @@ def _without_defaults(plain: Mapping[str, Any], of: type) -> dict[str, Any]:
     return {
         name: value
         for name, value in plain.items()
-        if value not in ((), {}) and value != defaults[name]
+        if value not in ((), {}, []) and value != defaults[name]
     }
 
 

@@ -13,7 +13,7 @@ from ml_platform.alerts.templates import rendered
 from ml_platform.kernel.errors import DataError
 
 LONGEST_TITLE = 100
-MOST_ITEMS = 50
+MOST_ITEMS = 200
 """A digest names so many; how many there are it says in any case."""
 
 
@@ -55,7 +55,8 @@ def message_of(
         owner=rule.owner or ", ".join(event.owners),
         ack_url=ack_url if kind.course == "begins" else "",
         runbook_url=rule.runbook_url,
-        started_at=event.started_at or event.at,
+        occurred_at=event.at,
+        started_at=event.started_at or (event.at if kind.course == "begins" else None),
         elapsed_s=event.elapsed_s,
         dedup_key=dedup_key,
         rule_id=rule.name,
@@ -106,7 +107,7 @@ def digest_of(
     listed = ", ".join(f"{number} x {sentence}" for sentence, number in kinds.most_common(5))
     projects = ", ".join(sorted({one.project for one in messages if one.project}))
     newest = list(messages)[-MOST_ITEMS:]
-    more = f" The newest {len(newest)} follow." if count > len(newest) else ""
+    more = f" These are the newest {len(newest)}." if count > len(newest) else ""
     return Message(
         event_id=key,
         event_type="digest",
@@ -116,6 +117,7 @@ def digest_of(
         summary=f"{listed}.{more}",
         project=projects,
         environment=place.environment,
+        occurred_at=newest[-1].occurred_at,
         started_at=_first(messages),
         dedup_key=key,
         rule_id=rule_id,
@@ -145,7 +147,7 @@ def notice(
         run_id=about.run_id,
         run_url=about.run_url,
         owner=about.owner,
-        started_at=now,
+        occurred_at=now,
         dedup_key=about.dedup_key,
         rule_id=about.rule_id,
     )

@@ -80,7 +80,7 @@ class Book:
     def _run(self, sql: str, **values: Any) -> "CursorResult[Any]":
         from sqlalchemy import text
 
-        return self._connection.execute(text(sql), values)
+        return self._connection.execute(text(sql), {k: _kept(v) for k, v in values.items()})
 
     def _rows(self, sql: str, **values: Any) -> "list[RowMapping]":
         return list(self._run(sql, **values).mappings())
@@ -697,6 +697,13 @@ def _delivery(row: "RowMapping", thread: str = "") -> Delivery:
         thread=thread or row["thread"],
         error=row["error"],
     )
+
+
+def _kept(value: Any) -> Any:
+    """A value as every database keeps it: half letters and the letter NUL are refused by some."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _moment(seconds: float | None) -> datetime | None:
