@@ -54,7 +54,7 @@ def _message_to_plain(message: Message) -> dict[str, Any]:
 def _message_from_plain(plain: Mapping[str, Any]) -> Message:
     found = _with_times(plain)
     found["severity"] = Severity(found["severity"])
-    found["status"] = Status(found["status"])
+    found["status"] = Status(found.get("status", Status.firing))
     found["items"] = tuple(_message_from_plain(one) for one in found.get("items", ()))
     found["attachments"] = tuple(
         Attachment(name, media_type, base64.b64decode(content))

@@ -155,7 +155,7 @@ def notice(
 
 def short_id(*parts: str) -> str:
     """A short name for what these parts say together; the same parts give the same."""
-    return sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def sample_event(now: datetime, project: str = "demand") -> Event:
