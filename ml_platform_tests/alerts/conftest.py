@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import sys
 import threading
 import warnings
 from contextlib import contextmanager, suppress
@@ -113,10 +114,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Tests print nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Say nothing of a sender that went away, or does not trust the certificate."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def http_receiver(certificate=None):
     """A receiver on a free port; over TLS when it is given a certificate's file."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = _Server(("127.0.0.1", 0), _Handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)

@@ -116,8 +116,7 @@ class Line:
         way = through or Way()
         with self.quiet():
             try:
-                options = {"timeout": self.timeout_s, "trust_env": way.address == ""}
-                with httpx.Client(follow_redirects=False, **options) as client:  # type: ignore[arg-type]
+                with way.client(self.timeout_s) as client:
                     request = client.build_request(
                         "POST", self.url, content=content, headers=headers
                     )
@@ -127,10 +126,10 @@ class Line:
                 raise not_delivered(
                     self.subject, f"no whole answer within {self.timeout_s:g} s"
                 ) from error
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol):
                 raise self.wrong("its address is not one of HTTP") from None
-            except httpx.LocalProtocolError:
-                raise self.wrong("a header holds a line end or the like") from None
+            except (httpx.LocalProtocolError, UnicodeError):
+                raise self.wrong("a header holds a line end or letters beyond ASCII") from None
             except (httpx.TransportError, httpx.DecodingError) as error:
                 said = self.hidden(str(error)) or "the connection ended"
                 raise not_delivered(self.subject, f"{type(error).__name__}: {said}") from None
@@ -206,6 +205,16 @@ class Way:
     """Which address to connect to; empty for whatever the name leads to."""
 
     address: str = ""
+
+    def client(self, timeout_s: float) -> "httpx.Client":
+        """What connects: with an address to that alone, without the environment's proxies."""
+        import httpx
+
+        if not self.address:
+            return httpx.Client(timeout=timeout_s)
+        return httpx.Client(
+            timeout=timeout_s, trust_env=False, transport=httpx.HTTPTransport(trust_env=True)
+        )
 
     def leads(self, request: "httpx.Request", content: bytes) -> dict[str, Any]:
         """What to ask for: the certificate and the Host header stay those of the name."""
