@@ -474,7 +474,8 @@ class Book:
     def channels_of(self, dedup_key: str) -> list[tuple[str, str]]:
         """Rule and channel of every message of an incident."""
         rows = self._rows(
-            "SELECT DISTINCT rule, channel FROM alert_deliveries WHERE dedup_key = :key",
+            "SELECT DISTINCT rule, channel FROM alert_deliveries WHERE dedup_key = :key "
+            "ORDER BY rule, channel",
             key=dedup_key,
         )
         return [(row["rule"], row["channel"]) for row in rows]
