@@ -105,6 +105,12 @@ class PreparationOptions(Declared):
     budget_s: float | None = Field(
         default=None, gt=0, description="Seconds of learning after which no heavy method is begun."
     )
+    budget_mb: float | None = Field(
+        default=None,
+        gt=0,
+        description="MiB of memory that preparing may take; of a table that needs more a sample "
+        "teaches, and it is prepared batch by batch.",
+    )
     random_state: int = Field(default=0, description="The seed of all that is drawn.")
     n_jobs: int = Field(default=1, description="Columns that learn at once; -1: one a core.")
 

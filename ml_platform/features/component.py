@@ -29,6 +29,9 @@ from ml_platform.storage.resource import lineage_metadata
 from ml_platform.storage.tables import Write
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from duckdb import DuckDBPyRelation
+
     from ml_platform.preparation.receipt import Receipt
 
 
@@ -179,8 +182,10 @@ class PreparedTable(AssetComponent, PreparationOptions):
 
     @model_validator(mode="after")
     def _is_learnt_once(self) -> "PreparedTable":
-        if self.learnt_by and (said := self._options()):
-            raise ValueError(f"with `learnt_by` leave out {', '.join(said)}: it was learnt so")
+        if self.learnt_by and (said := self._options().keys() - {"budget_mb"}):
+            raise ValueError(
+                f"with `learnt_by` leave out {', '.join(sorted(said))}: it was learnt so"
+            )
         if self.partitions and not self.learnt_by:
             raise ValueError("`partitions` need `learnt_by`: else each would learn something else")
         if self.write != "replace":
@@ -205,8 +210,15 @@ class PreparedTable(AssetComponent, PreparationOptions):
             step.store, step.project, step.key, step.partition, step.run_id, self.keep_versions
         )
         partitions = [step.partition] if step.partition is not None else []
-        table = step.store.read(step.project, TableKey.parse(self.table), partitions=partitions)
-        frame = table.to_pandas(date_as_object=False)
+        key = TableKey.parse(self.table)
+        store = prepared.within(step.store, self.budget_mb) if self.budget_mb else step.store
+        with store.relation(step.project, key, partitions=partitions) as table:
+            if self.budget_mb is not None and prepared.is_larger(table, self.budget_mb):
+                return self._prepare_in_batches(step, place, table, self.budget_mb)
+            frame = table.to_arrow_table().to_pandas(date_as_object=False)
+        return self._prepare_whole(step, place, frame)
+
+    def _prepare_whole(self, step: Step, place: prepared.Place, frame: "pd.DataFrame") -> Made:
         if self.learnt_by:
             kept = prepared.find(step.store, step.project, TableKey.parse(self.learnt_by))
             result = kept.preparation.apply(frame)
@@ -215,11 +227,28 @@ class PreparedTable(AssetComponent, PreparationOptions):
             kept = prepared.keep(place, preparation)
         page = prepared.publish_receipt(place, result.receipt, kept.version)
         rows = prepared.with_imputed_share(result) if self.add_imputed_share else result.frame
-        key, how = prepared.cells_key(step.key), self.write_mode(step)
+        how, cells_key = self.write_mode(step), prepared.cells_key(step.key)
         # The table last: who finds it finds all that belongs to it.
-        cells = step.store.write(step.project, key, result.cells, partition=step.partition, how=how)
-        written = step.store.write(step.project, step.key, rows, partition=step.partition, how=how)
-        return Made(written, _told_of(result.receipt, page, kept.version), {key: cells})
+        cells = place.write(cells_key, result.cells, how)
+        written = place.write(step.key, rows, how)
+        return Made(written, _told_of(result.receipt, page, kept.version), {cells_key: cells})
+
+    def _prepare_in_batches(
+        self, step: Step, place: prepared.Place, table: "DuckDBPyRelation", budget_mb: float
+    ) -> Made:
+        if self.learnt_by:
+            kept = prepared.find(step.store, step.project, TableKey.parse(self.learnt_by))
+            batches = prepared.batches_of(table, kept.preparation, budget_mb)
+        else:
+            batches = prepared.learnt_batches(table, self._options(), budget_mb)
+            kept = prepared.keep(place, batches.preparation)
+        step.log(f"{batches.count:,} rows, {batches.at_once:,} at a time within {budget_mb:g} MB")
+        written = prepared.write_in_batches(
+            place, batches, self.write_mode(step), share=self.add_imputed_share
+        )
+        page = prepared.publish_receipt(place, batches.receipt, kept.version)
+        told = _told_of(batches.receipt, page, kept.version)
+        return Made(written.table, told, {prepared.cells_key(step.key): written.cells})
 
 
 def _told_of(receipt: "Receipt", page: str, version: str) -> dict[str, Any]:

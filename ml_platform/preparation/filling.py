@@ -57,6 +57,11 @@ class NumberFill:
             return (target, *self.design.partners)
         return (target,) if self.method in FREE else ()
 
+    def is_whole(self) -> bool:
+        """Whether all it can fill in are whole numbers."""
+        is_constant = self.design is None and self.method not in FREE
+        return self.decimals == 0 or (is_constant and self.constant == np.rint(self.constant))
+
     def of(self, target: str, told: Told) -> Numbers:
         """A value for each row."""
         if self.method in FREE:

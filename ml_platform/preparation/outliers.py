@@ -43,6 +43,11 @@ class Bounds:
         """The same values, those outside moved to the bound they passed."""
         return np.clip(values, self.low, self.high)
 
+    def whole(self) -> "Bounds":
+        """The same for whole numbers, at whole numbers: those that are moved stay whole."""
+        low, high = np.ceil(self.low), np.floor(self.high)
+        return Bounds(float(low), float(high)) if low <= high else self
+
 
 def learn_bounds(values: Floats, method: Method = "iqr", param: float | None = None) -> Bounds:
     """The bounds of the known values.

@@ -5,10 +5,11 @@ interface, and as a page of its own.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ PICTURED_ROWS = 20_000
 """Of more rows every n-th is looked at for means and pictures; counts are of all."""
 
 _PATTERNS = 5
+_COUNTS = ("rows", "gaps", "filled", "clipped", "recoded", "refused")
 _HEADER = (
     "column",
     "kind",
@@ -38,6 +40,8 @@ _HEADER = (
     "after",
 )
 _BARS = "▁▂▃▄▅▆▇█"
+
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,10 @@ class ColumnReceipt:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A table: rows that came and left, why some did not, columns missing together, each column."""
+    """A table: rows that came and left, why some did not, columns missing together, each column.
+
+    learnt_from: how many of the rows taught it, where that were not all.
+    """
 
     rows: int
     rows_left: int
@@ -86,6 +93,7 @@ class Receipt:
     together: list[tuple[tuple[str, ...], int]]
     columns: list[ColumnReceipt]
     seconds: Mapping[str, float]
+    learnt_from: int | None = None
 
     def to_json(self) -> str:
         """All of it, for a program."""
@@ -98,6 +106,8 @@ class Receipt:
     def to_markdown(self) -> str:
         """All of it, for a person: a table, and what deserves a sentence."""
         lines = [f"{self.rows:,} rows came, {self.rows_left:,} left."]
+        if self.learnt_from is not None:
+            lines += [f"- learnt from a sample of {self.learnt_from:,} rows, within the budget"]
         lines += [f"- dropped: {count:,} ({reason})" for reason, count in self.dropped.items()]
         lines += ["", f"| {' | '.join(_HEADER)} |"]
         lines += ["| --- | --- | ---: | --- | --- | ---: | --- | --- |"]
@@ -139,6 +149,7 @@ class Receipt:
         return {
             "rows came": self.rows,
             "rows left": self.rows_left,
+            **({"rows learnt from": self.learnt_from} if self.learnt_from is not None else {}),
             "columns": len(self.columns),
             **{f"cells {what}": count for what, count in cells.items() if count},
             "CPU seconds": round(sum(self.seconds.values()), 2),
@@ -205,6 +216,38 @@ def write_receipt(
         columns=written,
         seconds=dict(findings.seconds),
     )
+
+
+def added_up(parts: Sequence[Receipt], learnt: Receipt) -> Receipt:
+    """The receipt of a table that was prepared in parts.
+
+    Counts are of all rows; what values are like before and after is told of those that taught.
+    """
+    return Receipt(
+        rows=sum(part.rows for part in parts),
+        rows_left=sum(part.rows_left for part in parts),
+        dropped=_summed(part.dropped for part in parts),
+        together=_most(_summed(dict(part.together) for part in parts)),
+        columns=[
+            _column_of([part.column(one.name) for part in parts], one) for one in learnt.columns
+        ],
+        seconds=dict(learnt.seconds),
+    )
+
+
+def _column_of(parts: Sequence[ColumnReceipt], learnt: ColumnReceipt) -> ColumnReceipt:
+    return replace(learnt, **{what: sum(getattr(part, what) for part in parts) for what in _COUNTS})
+
+
+def _summed(counts: Iterable[Mapping[_Key, int]]) -> dict[_Key, int]:
+    total: Counter[_Key] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total)
+
+
+def _most(patterns: Mapping[tuple[str, ...], int]) -> list[tuple[tuple[str, ...], int]]:
+    return sorted(patterns.items(), key=lambda pair: pair[1], reverse=True)[:_PATTERNS]
 
 
 def _column_receipt(

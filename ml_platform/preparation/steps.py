@@ -143,6 +143,7 @@ def _with_outliers(
         own = learn_bounds(
             column.values, "zscore" if how == "zscore" else "iqr", options.outlier_param
         )
+        own = own.whole() if preparation.readers[name].integers else own
         outside = int(own.outside(column.values).sum())
         if outside:
             found[name].append(f"{outside:,} values outside {own.low:,.6g} to {own.high:,.6g}")

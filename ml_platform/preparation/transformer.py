@@ -5,7 +5,7 @@ training rows, and leaves a receipt. Rows never come or go in `transform`, becau
 its labels beside them; `prepare` is for tables, and drops the rows that are to be dropped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ml_platform.kernel.errors import DataError
+from ml_platform.preparation.budget import rows_within, stratified
 from ml_platform.preparation.columns import Column, Columns, Mask
 from ml_platform.preparation.duplicates import by_key, exact, near
 from ml_platform.preparation.fitted import to_series
@@ -80,6 +81,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "outliers": "off", "dates": "D", "kind": "category"}}.
         target: a column of the rows that is passed on as it is and tells nothing to the others.
         budget_s: seconds of learning after which no heavy method is begun.
+        budget_mb: what learning may take of memory, beside the rows themselves; of more rows than
+            that allows a sample teaches, stratified by their order.
         random_state: of the hidden cells and of the estimators.
         n_jobs: columns that learn at the same time; -1 for one a core.
 
@@ -111,6 +114,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         columns: dict[str, dict[str, Any]] | None = None,
         target: str | None = None,
         budget_s: float | None = None,
+        budget_mb: float | None = None,
         random_state: int = 0,
         n_jobs: int = 1,
     ) -> None:
@@ -134,6 +138,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.columns = columns
         self.target = target
         self.budget_s = budget_s
+        self.budget_mb = budget_mb
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -147,8 +152,12 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         It differs from `fit(X).transform(X)` in target encodings alone: here they are cross-fitted.
         """
-        frame, learnt = self._learn(X, y)
-        return self._given_back(X, frame, learnt.made)
+        frame, taught, learnt = self._learn(X, y)
+        if len(taught) == len(frame):
+            return self._given_back(X, frame, learnt.made)
+        columns, _ = self.preparation_.read(frame)
+        made = self.preparation_.apply(columns)
+        return self._given_back(X, frame, _put_into(made, taught, learnt.made))
 
     def transform(self, X: Any) -> Any:  # noqa: N803
         """Prepare rows by what was learnt; as many leave as came."""
@@ -176,12 +185,19 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._learn(frame, None)
         return self.apply(frame)
 
-    def apply(self, frame: pd.DataFrame) -> Prepared:
-        """Prepare a table by what was learnt, and drop its rows that are to be dropped."""
+    def apply(
+        self, frame: pd.DataFrame, *, duplicates: Mapping[str, Mask] | None = None
+    ) -> Prepared:
+        """Prepare a table by what was learnt, and drop its rows that are to be dropped.
+
+        Args:
+            frame: the table, or a part of it.
+            duplicates: for a part, its rows that repeat an earlier one of the table, by reason.
+        """
         check_is_fitted(self, "preparation_")
         frame = _with_names(frame)
         columns, cells = self.preparation_.read(frame)
-        drop, reasons = self._dropped(frame, columns)
+        drop, reasons = self._dropped(frame, columns, duplicates)
         made = self.preparation_.apply(columns, cells)
         keep = ~drop
         result = self._as_frame(made, frame)[keep]
@@ -195,7 +211,16 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "preparation_")
         return np.array(self._names, dtype=object)
 
-    def _learn(self, X: Any, y: Any) -> tuple[pd.DataFrame, Learnt]:  # noqa: N803
+    def duplicates_of(self, names: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Which of these columns make rows duplicates, by the reason that a receipt gives."""
+        _, duplicates = self._options(names)
+        if duplicates != OFF:
+            yield "duplicates", names
+        if self.duplicate_keys:
+            yield f"duplicates by {', '.join(self.duplicate_keys)}", tuple(self.duplicate_keys)
+
+    def _learn(self, X: Any, y: Any) -> tuple[pd.DataFrame, NDArray[np.int64], Learnt]:  # noqa: N803
+        """All rows, the places of those that taught, and what they did."""
         frame = self._frame(X, reset=True)
         names = tuple(frame.columns)
         options, _ = self._options(names)
@@ -208,7 +233,9 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError("the rows to learn from", "there are none", fix="give at least one row")
         if not len(frame.columns):
             raise DataError("the rows to learn from", "0 feature(s), minimum of 1 is required")
-        learnt = learn(frame, options, self._labels(y))
+        taught = self._taught(frame)
+        rows = frame if len(taught) == len(frame) else frame.iloc[taught]
+        learnt = learn(rows, options, self._labels(y, taught))
         self.preparation_, self._findings = learnt.preparation, learnt.findings
         self._whole = {
             name for name, reader in learnt.preparation.readers.items() if _is_whole(reader, learnt)
@@ -219,10 +246,18 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             learnt.columns,
             learnt.made,
             learnt.cells,
-            np.ones(len(frame), bool),
+            np.ones(len(rows), bool),
             {},
         )
-        return frame, learnt
+        return frame, taught, learnt
+
+    def _taught(self, frame: pd.DataFrame) -> NDArray[np.int64]:
+        """The places of the rows to learn from."""
+        if self.budget_mb is None:
+            return np.arange(len(frame))
+        return stratified(
+            len(frame), rows_within(self.budget_mb, frame.shape[1]), int(self.random_state or 0)
+        )
 
     def _options(self, names: tuple[str, ...]) -> tuple[Options, str]:
         encode, columns = of_list(self.encode_categ, self.columns or {}, names)
@@ -265,33 +300,38 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self.feature_names_in_ = np.array(frame.columns, dtype=object)
         return frame
 
-    def _labels(self, y: Any) -> Column | None:
+    def _labels(self, y: Any, taught: NDArray[np.int64]) -> Column | None:
         if y is None:
             return None
-        labels = pd.Series(np.asarray(y).ravel(), name="the labels")
+        labels = pd.Series(np.asarray(y).ravel()[taught], name="the labels")
         return learn_and_read("the labels", labels)[1].column
 
-    def _dropped(self, frame: pd.DataFrame, columns: Columns) -> tuple[Mask, dict[str, int]]:
+    def _dropped(
+        self, frame: pd.DataFrame, columns: Columns, duplicates: Mapping[str, Mask] | None
+    ) -> tuple[Mask, dict[str, int]]:
         """Rows to drop, and how many for which reason."""
         drop, reasons = np.zeros(len(frame), dtype=bool), {}
-        for reason, mask in self._drops(frame, columns):
+        repeated = self._repeated(frame) if duplicates is None else duplicates
+        for reason, mask in (*repeated.items(), *self._drops(frame, columns)):
             new = mask & ~drop
             if new.any():
                 reasons[reason] = int(new.sum())
             drop |= mask
         return drop, reasons
 
-    def _drops(self, frame: pd.DataFrame, columns: Columns) -> Any:
-        options, duplicates = self._options(tuple(frame.columns))
-        if duplicates != OFF:
-            yield "duplicates", exact(frame)
-        if self.duplicate_keys:
-            yield (
-                f"duplicates by {', '.join(self.duplicate_keys)}",
-                by_key(frame, self.duplicate_keys),
-            )
-        for name, similarity in (self.near_duplicates or {}).items():
-            yield f"nearly the same {name}", near(_texts(frame[name]), similarity)
+    def _repeated(self, frame: pd.DataFrame) -> dict[str, Mask]:
+        names = tuple(frame.columns)
+        found = {
+            reason: exact(frame) if columns == names else by_key(frame, columns)
+            for reason, columns in self.duplicates_of(names)
+        }
+        return found | {
+            f"nearly the same {name}": near(_texts(frame[name]), similarity)
+            for name, similarity in (self.near_duplicates or {}).items()
+        }
+
+    def _drops(self, frame: pd.DataFrame, columns: Columns) -> Iterator[tuple[str, Mask]]:
+        options, _ = self._options(tuple(frame.columns))
         for name, column in columns.items():
             if column.kind in ("number", "flag", "category"):
                 is_number = column.kind != "category"
@@ -311,6 +351,14 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         }
         given |= {name: frame[name].to_numpy() for name in self.preparation_.kept}
         return pd.DataFrame(given, index=frame.index)
+
+
+def _put_into(made: Columns, places: NDArray[np.int64], own: Columns) -> Columns:
+    """The columns with their own values at some places."""
+    whole = {name: column.with_values(column.values.copy()) for name, column in made.items()}
+    for name, column in own.items():
+        whole[name].values[places] = column.values
+    return whole
 
 
 def _texts(values: pd.Series) -> NDArray[Any]:

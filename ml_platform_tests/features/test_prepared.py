@@ -271,3 +271,57 @@ def test_replaced_preparations_and_receipts_stay_as_versions(shop):
     folder = Path(shop.store.root) / "shop" / "features" / "orders" / ".versions"
     for name in (prepared.KEPT, "receipt.html", "receipt.json"):
         assert len(list((folder / name).iterdir())) == 2
+
+
+def test_a_table_beyond_its_budget_is_prepared_batch_by_batch(shop):
+    shop.store.write("shop", RAW, orders(4_000))
+    declare(shop, budget_mb=1, add_imputed_share=True)
+    assert shop.run().success
+    rows = shop.store.read("shop", TABLE).to_pandas()
+    cells = shop.store.read("shop", CELLS).to_pandas()
+    assert len(rows) == len(cells)
+    shown = shop.metadata("features/orders")
+    assert "learnt from a sample of" in shown["receipt"]
+    assert shown["rows_dropped"] == 4_004 - len(rows) >= 4
+    kept = prepared.find(shop.store, "shop", TABLE)
+    whole = kept.preparation.apply(orders(4_000))
+    share = ((whole.cells.to_numpy() & 8) > 0).mean(axis=1)
+    np.testing.assert_allclose(rows.pop("imputed_share"), share)
+    pd.testing.assert_frame_equal(rows, whole.frame.reset_index(drop=True), check_dtype=False)
+
+
+def test_a_budget_may_be_given_where_another_table_taught(shop):
+    declare(shop)
+    shop.run()
+    shop.store.write("shop", TableKey("raw", "later"), orders(4_000, seed=1))
+    fields = {"key": "features/later", "table": "raw/later", "learnt_by": "features/orders"}
+    shop.declare("PreparedTable", "later", budget_mb=1, **fields)
+    assert shop.run().success
+    kept = prepared.find(shop.store, "shop", TABLE)
+    pd.testing.assert_frame_equal(
+        shop.store.read("shop", TableKey("features", "later")).to_pandas(),
+        kept.preparation.apply(orders(4_000, seed=1)).frame.reset_index(drop=True),
+        check_dtype=False,
+    )
+
+
+def test_a_table_stays_as_it_was_when_a_batch_cannot_be_prepared(shop, monkeypatch):
+    declare(shop, budget_mb=1, retry={"attempts": 0})
+    shop.store.write("shop", RAW, orders(4_000))
+    shop.run()
+    before = shop.store.read("shop", TABLE), shop.store.read("shop", CELLS)
+    from ml_platform.preparation.transformer import AutoPrepare
+
+    apply, times = AutoPrepare.apply, []
+
+    def fails_at_the_third(self, *args, **kwargs):
+        times.append(1)
+        if len(times) == 3:
+            raise OSError(28, "No space left on device")
+        return apply(self, *args, **kwargs)
+
+    monkeypatch.setattr(AutoPrepare, "apply", fails_at_the_third)
+    assert not shop.run().success
+    after = shop.store.read("shop", TABLE), shop.store.read("shop", CELLS)
+    assert before[0].equals(after[0])
+    assert before[1].equals(after[1])

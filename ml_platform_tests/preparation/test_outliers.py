@@ -167,3 +167,18 @@ def test_a_forest_needs_numbers_and_rows(columns):
 def test_a_share_that_cannot_be_is_refused(share):
     with pytest.raises(DeclarationError, match=r"up to 0\.5"):
         learn_forest(made(30), share=share)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "whole"),
+    [
+        (Bounds(0.5, 4.5), Bounds(1, 4)),
+        (Bounds(-1.5, np.inf), Bounds(-1, np.inf)),
+        (Bounds(2.2, 2.8), Bounds(2.2, 2.8)),
+    ],
+    ids=["between whole numbers", "open to one side", "no whole number lies within"],
+)
+def test_bounds_of_whole_numbers_are_whole_and_mark_the_same(bounds, whole):
+    assert bounds.whole() == whole
+    numbers = np.arange(-9.0, 9.0)
+    assert bounds.whole().outside(numbers).tolist() == bounds.outside(numbers).tolist()
