@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +14,12 @@ from ml_platform.kernel.errors import PlatformError
 from ml_platform.kernel.names import TableKey
 from ml_platform.kernel.settings import Settings
 from ml_platform.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from ml_platform.execution.backfill import BackfillPlan
+    from ml_platform.execution.launch import Outcome
+    from ml_platform.execution.usage import Usage
+    from ml_platform.session import Session
 
 app = typer.Typer(
     help="The machine-learning platform from the command line.",
@@ -159,18 +165,108 @@ def backfill(
         str, typer.Option(help="first..last, both included; an open end means all there are.")
     ] = "..",
     project: ProjectOption = None,
+    *,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Tell what it would do, and start nothing.")
+    ] = False,
+    run: Annotated[bool, typer.Option("--run", help="Tell that, and do it; the default.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only partitions that failed or are missing.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the last backfill that did not end well.")
+    ] = False,
 ) -> None:
     """Make a range of a table's partitions, here and now."""
-    from ml_platform.demo.progress import told_on
     from ml_platform.session import opened, project_of_table
 
+    if sum((plan, run, resume)) > 1:
+        raise typer.BadParameter("give one of --plan, --run and --resume")
     first, dots, last = partitions.partition("..")
-    with opened(project_of_table(table, project)) as session, told_on(console) as tell:
-        outcomes = session.backfill(table, first or None, (last if dots else first) or None, tell)
-    failed = [outcome for outcome in outcomes if not outcome.success]
-    console.print(f"{len(outcomes) - len(failed)} runs succeeded, {len(failed)} failed")
-    if failed:
+    with opened(project_of_table(table, project)) as session:
+        if resume:
+            _end(_resumed(session, table))
+            return
+        found = session.plan(
+            table, first or None, (last if dots else first) or None, only_open=failed
+        )
+        _print_plan(found)
+        if plan:
+            console.print("nothing was started; the same with --run does it")
+        elif found.groups:
+            _end(_backfilled(session, found))
+
+
+def _print_plan(found: "BackfillPlan") -> None:
+    listing = Table(box=None, show_header=False)
+    for word, what in found.lines():
+        listing.add_row(word, what)
+    console.print(listing)
+
+
+def _backfilled(session: "Session", found: "BackfillPlan") -> "list[Outcome]":
+    from ml_platform.execution.progress import counted_on
+
+    table = found.key.to_user_string()
+    with counted_on(console, table, len(found.partitions) or 1) as tell:
+        return session.backfill(found, tell)
+
+
+def _resumed(session: "Session", table: str) -> "list[Outcome]":
+    from ml_platform.execution.backfill import RANGE_END, RANGE_START
+    from ml_platform.execution.launch import partitions_between
+    from ml_platform.execution.progress import counted_on
+
+    run = session.resumable(table)
+    first, last = run.tags[RANGE_START], run.tags[RANGE_END]
+    console.print(f"going on with run {run.run_id[:8]}, partitions {first} to {last}")
+    definitions = session.project.definitions
+    total = len(partitions_between(definitions, session.asset(table), first, last))
+    with counted_on(console, table, total) as tell:
+        return [session.resume(table, run, tell)]
+
+
+def _end(outcomes: "list[Outcome]") -> None:
+    bad = [outcome for outcome in outcomes if not outcome.success]
+    console.print(f"{len(outcomes) - len(bad)} runs succeeded, {len(bad)} failed")
+    if bad:
+        console.print("`--failed` makes what is missing; `--resume` goes on with the last run")
         raise typer.Exit(1)
+
+
+@app.command()
+def usage(
+    project: ProjectOption = None,
+    days: Annotated[int, typer.Option(min=1, help="How far back to look.")] = 30,
+) -> None:
+    """List what each table has cost: runs, CPU seconds, peak memory, rows."""
+    from datetime import timedelta
+
+    from ml_platform.execution.usage import usage as used
+    from ml_platform.kernel.clock import system_clock
+    from ml_platform.session import instance_opened
+
+    names = ("project", "table", "runs", "made", "seconds", "CPU s", "peak", "rows", "rows/s")
+    listing = Table(*names, box=None)
+    with instance_opened() as instance:
+        for one in used(instance, system_clock() - timedelta(days=days)):
+            if project in {None, one.project}:
+                listing.add_row(*_usage_cells(one))
+    console.print(listing)
+
+
+def _usage_cells(one: "Usage") -> tuple[str, ...]:
+    return (
+        one.project,
+        one.key,
+        str(len(one.runs)),
+        str(one.materialisations),
+        f"{one.seconds:,.1f}",
+        f"{one.cpu_seconds:,.1f}",
+        _size(one.peak_memory_bytes),
+        f"{one.rows:,}",
+        f"{one.rows_per_second:,.0f}",
+    )
 
 
 @app.command()

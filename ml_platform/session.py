@@ -2,18 +2,26 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 
 from ml_platform.common import common_definitions
+from ml_platform.execution.backfill import (
+    BackfillPlan,
+    planned_backfill,
+    resumable_run,
+    resuming_tags,
+)
 from ml_platform.execution.launch import Happening, Outcome, materialise, partitions_between
 from ml_platform.kernel.errors import NotFoundError, closest
 from ml_platform.kernel.settings import default_home
 from ml_platform.loading.project import Project, load_project, project_names
-from ml_platform.operations.instance import prepare
+from ml_platform.operations.instance import prepare, process_of
+from ml_platform.operations.processes import Life
 
 Tell = Callable[[Happening], None]
 
@@ -26,20 +34,45 @@ class Session:
     instance: dg.DagsterInstance
 
     def make(
-        self, keys: Sequence[dg.AssetKey], tell: Tell, partitions: Sequence[str] = ()
+        self,
+        keys: Sequence[dg.AssetKey],
+        tell: Tell,
+        partitions: Sequence[str] = (),
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> Outcome:
         """Make assets in one run, here and now."""
-        return materialise(self.project.definitions, self.instance, keys, partitions, tell)
+        return materialise(self.project.definitions, self.instance, keys, partitions, tell, tags)
 
-    def backfill(self, key: str, first: str | None, last: str | None, tell: Tell) -> list[Outcome]:
-        """Make the partitions from `first` to `last`, in one run or in one each, as declared."""
+    def plan(
+        self, key: str, first: str | None, last: str | None, *, only_open: bool = False
+    ) -> BackfillPlan:
+        """What a backfill of the partitions from `first` to `last` would do; nothing is started."""
         asset = self.asset(key)
         chosen = partitions_between(self.project.definitions, asset, first, last)
-        node = self.project.definitions.resolve_asset_graph().get(asset)
-        policy = node.backfill_policy
-        single = policy is None or policy.max_partitions_per_run is None
-        groups = [chosen] if single else [[one] for one in chosen]
-        return [self.make([asset], tell, group) for group in groups]
+        return planned_backfill(
+            self.project.definitions, self.instance, asset, chosen, only_open=only_open
+        )
+
+    def backfill(self, plan: BackfillPlan, tell: Tell) -> list[Outcome]:
+        """Do what the plan says, one run after the other."""
+        return [self.make([plan.key], tell, group) for group in plan.groups]
+
+    def resumable(self, key: str) -> dg.DagsterRun:
+        """The last run over partitions of a table, which did not come to its end.
+
+        One that was killed, and nobody noticed, is recorded as failed here.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        run = resumable_run(self.instance, self.asset(key), _is_gone)
+        if not run.is_finished:
+            self.instance.report_run_failed(run, "its process is gone; it was killed")
+        return run
+
+    def resume(self, key: str, run: dg.DagsterRun, tell: Tell) -> Outcome:
+        """Go on with a run: make what it has not recorded."""
+        return self.make([self.asset(key)], tell, tags=resuming_tags(run))
 
     def asset(self, key: str) -> dg.AssetKey:
         """The asset of a key that a person typed.
@@ -61,11 +94,22 @@ class Session:
 @contextlib.contextmanager
 def opened(project: str) -> Iterator[Session]:
     """Open a project; without DAGSTER_HOME the instance is that of this clone."""
+    with instance_opened() as instance:
+        yield Session(load_project(project, common_definitions()), instance)
+
+
+@contextlib.contextmanager
+def instance_opened() -> Iterator[dg.DagsterInstance]:
+    """The instance of DAGSTER_HOME; without it that of this clone."""
     os.environ.setdefault("DAGSTER_HOME", str(default_home().parent))
     prepare(Path(os.environ["DAGSTER_HOME"]))
-    loaded = load_project(project, common_definitions())
     with dg.DagsterInstance.get() as instance:
-        yield Session(loaded, instance)
+        yield instance
+
+
+def _is_gone(run: dg.DagsterRun) -> bool:
+    process = process_of(run)
+    return process is not None and process.life() is Life.GONE
 
 
 def project_of_table(key: str, project: str | None) -> str:

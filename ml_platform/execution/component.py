@@ -19,6 +19,7 @@ from typing import Any, Literal, Self, TypeVar
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ml_platform.execution.backfill import AT_ONCE, WRITE
 from ml_platform.execution.declared import DeclaredAsset
 from ml_platform.execution.fanout import fanned_out, made_whole
 from ml_platform.execution.profile import Execution, planned, profile
@@ -249,7 +250,7 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             partitions_def=definition,
             freshness_policy=self.freshness.policy() if self.freshness else None,
             code_version=fingerprint(self.model_dump_json(exclude={"execution"}), code),
-            metadata=_told_by_loader.get(),
+            metadata={**_told_by_loader.get(), **self._unusual()},
         )
         others = [
             spec.replace_attributes(
@@ -267,6 +268,11 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             retry=self.retry.policy(),
             pool=self.pool,
         )
+
+    def _unusual(self) -> dict[str, Any]:
+        """What a plan of a backfill has to know, where it is not as usual."""
+        write = {WRITE: self.write} if self.write != "replace" else {}
+        return {**write, AT_ONCE: planned(self.execution).max_parallel} if self.execution else write
 
     def _backfill_policy(self) -> dg.BackfillPolicy | None:
         if self.partitions is None:

@@ -1,18 +1,19 @@
 """Run assets here and now, in this process, and tell what happens while it does."""
 
 import contextlib
+import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
+from ml_platform.execution.backfill import RANGE_END, RANGE_START
 from ml_platform.kernel.errors import NotFoundError, closest
 
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
 _LOOK_EVERY_S = 0.3
 
 
@@ -21,16 +22,19 @@ class Happening:
     """Something that a person who waits wants to see.
 
     Attributes:
-        kind: `started`, `made`, `checked` or `failed`.
+        kind: `started`, `made`, `checked`, `failed`, or `troubled` for a partition that failed
+            while others go on.
         what: the asset's key, or its and the check's name.
         passed: for a check, whether it passed.
         message: for a failure, its reason.
+        partition: which one, where there are any.
     """
 
     kind: str
     what: str
     passed: bool = True
     message: str = ""
+    partition: str = ""
 
 
 @dataclass
@@ -80,17 +84,21 @@ def materialise(
     keys: Sequence[dg.AssetKey],
     partitions: Sequence[str] = (),
     tell: Callable[[Happening], None] = lambda _: None,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
-    """Make these assets in one run; with `partitions`, the range from the first to the last."""
+    """Make these assets in one run; with `partitions`, the range from the first to the last.
+
+    `tags` are the run's besides.
+    """
     job = definitions.resolve_implicit_global_asset_job_def()
-    tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1]} if partitions else {}
+    ranged = {RANGE_START: partitions[0], RANGE_END: partitions[-1]} if partitions else {}
     run_id = str(uuid.uuid4())
     with _told(instance, run_id, tell) as told:
         result = job.execute_in_process(
             instance=instance,
             asset_selection=list(keys),
             raise_on_error=False,
-            tags=tags,
+            tags={**ranged, **tags},
             run_id=run_id,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
@@ -139,11 +147,13 @@ def _told(
 def _happenings(entry: dg.EventLogEntry) -> Iterator[Happening]:
     event = entry.dagster_event
     if event is None:
+        if entry.level == logging.ERROR and entry.step_key:
+            yield Happening("troubled", entry.step_key, passed=True, message=entry.user_message)
         return
     if event.event_type == dg.DagsterEventType.STEP_START and event.step_key:
         yield Happening("started", event.step_key)
     elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
-        yield Happening("made", event.asset_key.to_user_string())
+        yield Happening("made", event.asset_key.to_user_string(), partition=event.partition or "")
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
         what = f"{check.asset_key.to_user_string()}: {check.check_name}"

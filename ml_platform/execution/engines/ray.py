@@ -12,6 +12,7 @@ here: Ray would end this whole process a minute later, and the run could not say
 import collections
 import contextlib
 import functools
+import importlib
 import os
 import pickle
 import secrets
@@ -60,7 +61,8 @@ class OnRay:
             return
         content = pickled(work)
         with connected(self.plan) as head:
-            head.refuse_too_much(self.plan)
+            if lacking := head.lacking(self.plan):
+                self.log(lacking)
             tasks, waiting = _Tasks(self.plan, content), collections.deque(orders)
             try:
                 while waiting or tasks.running:
@@ -199,27 +201,29 @@ class Head:
                 fix="see whether it still runs; what was made until now stays",
             )
 
-    def refuse_too_much(self, plan: Plan) -> None:
-        """Refuse what would wait for ever: a Ray of one's own gets no more nodes.
+    def lacking(self, plan: Plan) -> str:
+        """What a partition asks for that is not there now; a cluster may get more nodes yet.
 
         Raises:
-            SettingsError: a partition asks for more than there is.
+            SettingsError: so it is on a Ray of one's own, which gets none: it would wait for ever.
         """
-        if not self.is_own:
-            return
         import ray
 
         there = ray.cluster_resources()  # type: ignore[no-untyped-call]
         asked = {"CPU": plan.cpus, "GPU": plan.gpus, "memory": plan.memory_bytes or 0}
         lacking = {name: count for name, count in asked.items() if count > there.get(name, 0)}
-        if lacking:
-            raise SettingsError(
-                "a partition on Ray",
-                f"it asks for {_counted(lacking)}",
-                allowed=f"{_counted({name: there.get(name, 0) for name in lacking})} on this "
-                "machine",
-                fix="ask for less, or name a cluster with `address:` or ML_PLATFORM_RAY_ADDRESS",
-            )
+        if not lacking:
+            return ""
+        asks = f"it asks for {_counted(lacking)}"
+        has = _counted({name: there.get(name, 0) for name in lacking})
+        if not self.is_own:
+            return f"a partition waits for nodes: {asks}, and Ray has {has}"
+        raise SettingsError(
+            "a partition on Ray",
+            asks,
+            allowed=f"{has} on this machine",
+            fix="ask for less, or name a cluster with `address:` or ML_PLATFORM_RAY_ADDRESS",
+        )
 
 
 def answers(address: str) -> bool:
@@ -272,6 +276,7 @@ def _joined(ray: Any, address: str) -> Iterator[Head]:
 
 @contextlib.contextmanager
 def _started(ray: Any, plan: Plan) -> Iterator[Head]:
+    _refuse_without_token()
     # Short, for Ray makes sockets far below it, and their paths may have 107 letters at most.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         ray.init(
@@ -308,6 +313,18 @@ def _ray_environment(address: str | None) -> Iterator[None]:
     finally:
         for name in ours.keys() - before.keys():
             os.environ.pop(name, None)
+
+
+def _refuse_without_token() -> None:
+    raylet: Any = importlib.import_module("ray._raylet")  # it has no types
+
+    if raylet.get_authentication_mode() != raylet.AuthenticationMode.TOKEN:
+        raise SettingsError(
+            "`engine: ray`",
+            "Ray was imported before the step without RAY_AUTH_MODE=token, so anybody could use it",
+            fix="import ray within the functions that use it, or set RAY_AUTH_MODE=token and a "
+            "RAY_AUTH_TOKEN where the platform is started",
+        )
 
 
 @functools.cache
