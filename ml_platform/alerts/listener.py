@@ -46,6 +46,7 @@ _TYPES = (
     dg.DagsterEventType.RUN_CANCELED,
 )
 _LONGEST_VALUE = 500
+_MOST_PARTITIONS = 20
 _EVENT_KEY = "ml_platform/event"
 
 
@@ -473,15 +474,23 @@ def _planned_not_evaluated(log: Sequence[dg.EventLogEntry]) -> set[tuple[str, st
         if event is None:
             continue
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-            planned.add((data.asset_key.to_user_string(), data.check_name, data.partition or ""))
+            asset = data.asset_key.to_user_string()
+            planned |= {(asset, data.check_name, one) for one in _partitions_of(data)}
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            seen.add((data.asset_key.to_user_string(), data.check_name))
+            seen.add((data.asset_key.to_user_string(), data.check_name, data.partition or ""))
     crashed = _failed_steps(log)
     return {
         (asset, check, partition)
-        for asset, check, partition in planned
-        if (asset, check) not in seen and _ran(asset, check, crashed)
+        for asset, check, partition in planned - seen
+        if (asset, check, "") not in seen and _ran(asset, check, crashed)
     }
+
+
+def _partitions_of(planned: Any) -> list[str]:
+    """The partitions that a check was planned for; one empty name for none, or for very many."""
+    subset = planned.partitions_subset
+    found = sorted(subset.get_partition_keys()) if subset is not None else []
+    return found if 0 < len(found) <= _MOST_PARTITIONS else [""]
 
 
 def _failed_steps(log: Sequence[dg.EventLogEntry]) -> set[str]:
