@@ -325,6 +325,24 @@ ANY = messages(
 
 
 @pytest.mark.parametrize("kind", HTTP_KINDS)
+@pytest.mark.parametrize("piece", ["x", "가", "🎉", "&<>", "word "])
+@pytest.mark.parametrize("gathered", [0, 30])
+def test_a_message_that_is_too_long_everywhere_is_shortened_with_its_links(
+    reach, kind, piece, gathered
+):
+    told = {
+        one.name: piece * 20_000
+        for one in fields(Message)
+        if str(one.type) == "str" and not one.name.endswith("_url") and one.name != "body"
+    }
+    message = replace(FAILED, **told)
+    there = reach(kind)
+    there.send(replace(message, items=(message,) * gathered))
+    (arrived,) = there.arrived()
+    assert FAILED.run_url in said(kind, arrived) or kind == "twilio"
+
+
+@pytest.mark.parametrize("kind", HTTP_KINDS)
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(message=ANY)
 def test_whatever_a_message_says_is_within_what_the_service_takes(monkeypatch, kind, message):
