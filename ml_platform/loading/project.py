@@ -75,6 +75,7 @@ def load_tree(tree: dg.ComponentTree, name: str, common: dg.Definitions | None =
         with parsed_together(_queries_below(folder)):
             found = load_folder(tree, folder, tree.decl_load_context)
         pieces = without_cycles(without_twins(found), found.broken)
+        pieces = _without_rule_twins(pieces, found.broken)
         merged = _merged(pieces, found.broken, name, common or dg.Definitions())
     return Project(name, merged, found.broken)
 
@@ -122,6 +123,23 @@ def _merged(
                 kept.append(piece)
         whole = _all(kept, broken, name, common)
     return whole
+
+
+def _without_rule_twins(pieces: list[Piece], broken: list[Broken]) -> list[Piece]:
+    """The first rule of a name stays; a later one would take its place, and is broken."""
+    first: dict[str, Piece] = {}
+    kept = []
+    for piece in pieces:
+        twins = [rule.name for rule in rules_in(piece.definitions) if rule.name in first]
+        if not twins:
+            kept.append(piece)
+            first |= {rule.name: piece for rule in rules_in(piece.definitions)}
+            continue
+        other = first[twins[0]].where
+        message = f"rule {twins[0]} is declared twice, first at {other}\n  to do: rename one"
+        name = ("broken", f"rule_{_safe(twins[0])}_line_{piece.where.line}")
+        broken.append(Broken(name, piece.where, message))
+    return kept
 
 
 def _safe(text: str) -> str:
