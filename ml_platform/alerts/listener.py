@@ -46,6 +46,7 @@ _TYPES = (
     dg.DagsterEventType.RUN_CANCELED,
 )
 _LONGEST_VALUE = 500
+_LONGEST_ERROR = 2000
 _MOST_PARTITIONS = 20
 _EVENT_KEY = "ml_platform/event"
 
@@ -437,12 +438,15 @@ def _first_error(log: Sequence[dg.EventLogEntry]) -> str:
     for entry in log:
         event = entry.dagster_event
         if event and event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            error = getattr(event.event_specific_data, "error", None)
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None:
-                return str(error.message).strip()[:2000]
+            return _cause(getattr(event.event_specific_data, "error", None))
     return ""
+
+
+def _cause(error: Any) -> str:
+    """What was raised at first; what Dagster wraps around it says only where."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message).strip()[:_LONGEST_ERROR] if error is not None else ""
 
 
 def _planned_not_made(log: Sequence[dg.EventLogEntry]) -> set[tuple[str, str]]:
@@ -607,7 +611,7 @@ def ticks(known: Known, since: datetime, own_sensor: str) -> Iterator[Event]:
 
 def _tick(known: Known, name: str, tick: Any) -> Event:
     failed = tick.status == TickStatus.FAILURE
-    error = str(tick.error.message).strip() if failed and tick.error else ""
+    error = _cause(tick.error) if failed else ""
     return Event(
         id=f"tick-{tick.tick_id}-{tick.timestamp:.6f}",
         type="tick.failed" if failed else "tick.recovered",
@@ -640,7 +644,7 @@ def backfills(known: Known, since: datetime) -> Iterator[Event]:
         assets = sorted(key.to_user_string() for key in one.asset_selection or ())
         if assets and not any(asset in known.tags for asset in assets):
             continue
-        error = str(one.error.message).strip() if one.error else ""
+        error = _cause(one.error)
         yield Event(
             id=f"backfill-{one.backfill_id}-{one.status.value}",
             type=_BACKFILLS[one.status],
@@ -678,7 +682,7 @@ def _declaration(known: Known, kind: str, asset: str, message: str) -> Event:
         asset_key=asset,
         owners=tuple(known.owners.get(asset, ())),
         tags=dict(known.tags.get(asset, {})),
-        failure_message=message[:2000],
+        failure_message=message[:_LONGEST_ERROR],
     )
 
 

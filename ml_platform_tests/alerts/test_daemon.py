@@ -91,7 +91,8 @@ class Host:
             self.dev = subprocess.Popen(
                 [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)],
                 cwd=self.folder, env=self.env, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+                # One inherited from a script's background would be ignored for ever.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - one call
             )  # fmt: skip
 
     def kill(self):
