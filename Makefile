@@ -10,6 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ROOMS := kernel storage preparation execution loading features models checks sources alerts reports operations demo
+BENCHES := loading storage steps preparation
 UV := $(shell command -v uv 2>/dev/null)
 
 # dagster.yaml lies in the root; what Dagster writes goes under var/, see there.
@@ -19,7 +20,7 @@ export ML_PLATFORM_HOME ?= $(CURDIR)/var
 DATA ?=
 ARGS ?=
 
-.PHONY: help install demo dev test check docs lock clean $(ROOMS:%=test-%) bench bench-loading bench-storage bench-steps bench-preparation
+.PHONY: help install demo dev test check docs lock clean $(ROOMS:%=test-%) bench $(BENCHES:%=bench-%)
 
 help: ## What can be made
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,10 +61,10 @@ check: $(STAMP) ## Format, lint, types, import contracts, declarations, docs
 	$(BIN)/ml-platform check
 	$(BIN)/pytest -q ml_platform_tests/test_house_rules.py
 
-bench: bench-loading bench-storage bench-steps bench-preparation ## All benchmarks, one after the other
+bench: $(BENCHES:%=bench-%) ## All benchmarks, one after the other
 
-bench-loading bench-storage bench-steps bench-preparation: bench-%: $(STAMP)
-	$(BIN)/python benchmarks/$*.py $(ARGS)
+$(BENCHES:%=bench-%): bench-%: $(STAMP)
+	PYTHONPATH=benchmarks $(BIN)/python -m $* $(ARGS)
 
 lock: ## Pin what pyproject.toml asks for, with hashes and without addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --group dev \

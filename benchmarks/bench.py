@@ -66,7 +66,10 @@ def in_fresh_process(script: str, *arguments: object, **environment: str) -> dic
     """
     environ = {**os.environ, **environment}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, script, *map(str, arguments)]
+    here = str(Path(__file__).parent)
+    environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, environ.get("PYTHONPATH")]))
+    # -P: the modules beside the script are found by their package, never in a library's place.
+    command = [sys.executable, "-P", script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

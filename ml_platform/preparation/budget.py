@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ml_platform.kernel.errors import DataError
 
-LEARNING_BYTES = 130
+LEARNING_BYTES = 200
 """What learning takes for one cell of a table at its peak, copies and all (docs/benchmarks.md)."""
 
 _SHARE = 0.75

@@ -275,7 +275,7 @@ def test_replaced_preparations_and_receipts_stay_as_versions(shop):
 
 def test_a_table_beyond_its_budget_is_prepared_batch_by_batch(shop):
     shop.store.write("shop", RAW, orders(4_000))
-    declare(shop, budget_mb=1, add_imputed_share=True)
+    declare(shop, budget_mb=2, add_imputed_share=True)
     assert shop.run().success
     rows = shop.store.read("shop", TABLE).to_pandas()
     cells = shop.store.read("shop", CELLS).to_pandas()
@@ -295,7 +295,7 @@ def test_a_budget_may_be_given_where_another_table_taught(shop):
     shop.run()
     shop.store.write("shop", TableKey("raw", "later"), orders(4_000, seed=1))
     fields = {"key": "features/later", "table": "raw/later", "learnt_by": "features/orders"}
-    shop.declare("PreparedTable", "later", budget_mb=1, **fields)
+    shop.declare("PreparedTable", "later", budget_mb=2, **fields)
     assert shop.run().success
     kept = prepared.find(shop.store, "shop", TABLE)
     pd.testing.assert_frame_equal(
@@ -306,7 +306,7 @@ def test_a_budget_may_be_given_where_another_table_taught(shop):
 
 
 def test_a_table_stays_as_it_was_when_a_batch_cannot_be_prepared(shop, monkeypatch):
-    declare(shop, budget_mb=1, retry={"attempts": 0})
+    declare(shop, budget_mb=2, retry={"attempts": 0})
     shop.store.write("shop", RAW, orders(4_000))
     shop.run()
     before = shop.store.read("shop", TABLE), shop.store.read("shop", CELLS)

@@ -396,7 +396,7 @@ def test_what_cannot_be_done_is_refused_by_name(options, word):
 
 def test_within_a_budget_a_sample_teaches_and_all_rows_are_prepared():
     frame = raw(6_000)
-    small = AutoPrepare(budget_mb=2.0)
+    small = AutoPrepare(budget_mb=3.0)
     made = small.fit_transform(frame)
     taught = small.receipt_.rows
     assert 1_000 <= taught < 3_000
@@ -410,7 +410,7 @@ def test_labels_of_rows_that_taught_are_cross_fitted_within_a_budget_too():
     rng = np.random.default_rng(0)
     keys = [f"shop {one}" for one in rng.integers(0, 200, 4_000)]
     frame, labels = pd.DataFrame({"key": keys, "n": rng.random(4_000)}), rng.random(4_000)
-    small = AutoPrepare(encode_categ="target", missing_num="off", budget_mb=0.4)
+    small = AutoPrepare(encode_categ="target", missing_num="off", budget_mb=0.6)
     made = small.fit_transform(frame, labels)
     again = small.transform(frame)
     differs = (made.iloc[:, 0].to_numpy() != again.iloc[:, 0].to_numpy()).sum()

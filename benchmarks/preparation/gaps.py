@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from preparation_tables import Parts
+
+from preparation.tables import Parts
 
 PROTOCOLS = ("A", "B")
 AT_RANDOM = 0.07

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import bench
 import pandas as pd
-import preparation_fill
-import preparation_peer
-from preparation_tables import Parts
+
+from preparation import fill, peer
+from preparation.tables import Parts
 
 CLOSED, BOOSTED, AUTO = OURS = ("ours, closed form", "ours, boosted", "ours, auto")
 WHOLE, SKRUB = "ours, everything", "skrub Cleaner + TableVectorizer"
@@ -51,8 +51,8 @@ class Run:
 
     def fill(self, method: str, parts: Parts, pairs: list[tuple[Path, Path | None]]):
         """A method on files, each with the file for its result or None, in a fresh process."""
-        return preparation_fill.in_fresh_process(method, parts, pairs, self.environ)
+        return fill.in_fresh_process(method, parts, pairs, self.environ)
 
-    def autoclean(self, frame: pd.DataFrame) -> preparation_peer.Cleaned:
+    def autoclean(self, frame: pd.DataFrame) -> peer.Cleaned:
         """AutoClean's missing stage on a table, now or as kept from before."""
-        return preparation_peer.clean(frame, self.environ, again=self.again)
+        return peer.clean(frame, self.environ, again=self.again)

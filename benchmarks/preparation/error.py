@@ -13,9 +13,10 @@ from pathlib import Path
 
 import bench
 import pandas as pd
-from preparation_gaps import PROTOCOLS, Errors, Hidden, complete_rows, errors, hide
-from preparation_run import AUTO, AUTOCLEAN, BOOSTED, CLOSED, OURS, PEERS, SIMPLE, AtLeast, Run
-from preparation_tables import Parts, Table, parts_of
+
+from preparation.gaps import PROTOCOLS, Errors, Hidden, complete_rows, errors, hide
+from preparation.run import AUTO, AUTOCLEAN, BOOSTED, CLOSED, OURS, PEERS, SIMPLE, AtLeast, Run
+from preparation.tables import Parts, Table, parts_of
 
 ASKED = {(CLOSED, "A"): 0.16, (CLOSED, "B"): 0.33, (BOOSTED, "A"): 0.13, (BOOSTED, "B"): 0.25}
 """On the real deliveries, mean error of the columns that go missing together."""
@@ -28,7 +29,7 @@ CANDIDATES = (CLOSED, BOOSTED, SIMPLE)
 
 @dataclass(frozen=True)
 class Mean:
-    """Errors as the mean over masks, by column (preparation_gaps.Errors says of what)."""
+    """Errors as the mean over masks, by column (gaps.Errors says of what)."""
 
     numbers: dict[str, float]
     categories: dict[str, float]

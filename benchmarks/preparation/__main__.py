@@ -1,6 +1,7 @@
 """Automatic preparation beside py-AutoClean, skrub and scikit-learn: CPU seconds and errors.
 
 **Time**: the missing stage of each on one table, and the whole automatic pipeline beside skrub's.
+**Large**: a table of 20 million rows within a budget of memory.
 **Errors**: what each method puts in cells that were known and hidden, on genuine rows and on a
 made-up table of another structure, so that nothing rests on one table.
 
@@ -17,11 +18,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import bench
-import preparation_error
-import preparation_peer
-import preparation_time
-from preparation_run import Run
-from preparation_tables import tables
+
+from preparation import error, large, peer, timing
+from preparation.run import Run
+from preparation.tables import tables
 
 
 def options() -> argparse.Namespace:
@@ -31,6 +31,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="do not use AutoClean's kept results")
     parser.add_argument("--runs", type=int, default=3, help="of each timing, default 3")
     parser.add_argument("--seeds", type=int, default=3, help="masks of each protocol, default 3")
+    parser.add_argument("--rows", type=int, default=20_000_000, help="of the large table; 0: none")
+    parser.add_argument("--budget-mb", type=float, default=2048.0, help="for it, default 2048")
     parser.add_argument("--threads", type=int, default=1, help="for everybody, default 1")
     return parser.parse_args()
 
@@ -38,8 +40,8 @@ def options() -> argparse.Namespace:
 def stack_of() -> dict[str, str]:
     """Our libraries, and AutoClean's in its own environment."""
     own = bench.versions("pandas", "scikit-learn", "lightgbm", "skrub", "numpy")
-    peer = preparation_peer.peer_versions()
-    return own | {f"{name} (AutoClean's)": version for name, version in peer.items()}
+    theirs = peer.peer_versions()
+    return own | {f"{name} (AutoClean's)": version for name, version in theirs.items()}
 
 
 def main() -> int:
@@ -50,23 +52,23 @@ def main() -> int:
         on = Run(Path(folder), asked.threads, asked.again)
         scores, codes = [], []
         for table in scored:
-            scores.append(preparation_error.take(on, table, asked.seeds))
-            codes.append(preparation_error.report(scores[-1], stack))
-        times = preparation_time.take(on, timed, asked.runs, asked.peer_rows)
-    codes.append(preparation_time.report(times, stack))
+            scores.append(error.take(on, table, asked.seeds))
+            codes.append(error.report(scores[-1], stack))
+        times = timing.take(on, timed, asked.runs, asked.peer_rows)
+        if asked.rows:
+            codes.append(large.report(large.take(on, timed, asked.rows, asked.budget_mb), stack))
+    codes.append(timing.report(times, stack))
     keep(scores, times, stack)
     return max(codes)
 
 
-def keep(
-    scores: list[preparation_error.Scores], times: preparation_time.Times, stack: dict[str, str]
-) -> None:
+def keep(scores: list[error.Scores], times: timing.Times, stack: dict[str, str]) -> None:
     """Every figure of the run in one file, beside the tables."""
-    peer = replace(times.peer, frame=None)
+    cleaned = replace(times.peer, frame=None)
     found = {
         "versions": stack,
-        "time": {**asdict(replace(times, peer=peer)), "peer": asdict(peer)},
-        "error": {one.table.name: preparation_error.record(one) for one in scores},
+        "time": {**asdict(replace(times, peer=cleaned)), "peer": asdict(cleaned)},
+        "error": {one.table.name: error.record(one) for one in scores},
     }
     (bench.FIGURES / "preparation.json").write_text(json.dumps(found, indent=2) + "\n")
 

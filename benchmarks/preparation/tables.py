@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import preparation_made
+
+from preparation import made
 
 VARIABLE = "ML_PLATFORM_DATA_DIR"
 FEW = 12
@@ -50,7 +51,7 @@ class Parts:
 
 def tables(data: Path | None) -> tuple[Table, list[Table]]:
     """The table on which time is taken, and those on which errors are."""
-    stations = Table("stations", preparation_made.stations(), "made up")
+    stations = Table("stations", made.stations(), "made up")
     if data is not None:
         own = Table(data.name, _read(data), "given")
         return own, [own, stations]
@@ -59,9 +60,9 @@ def tables(data: Path | None) -> tuple[Table, list[Table]]:
         long, real = (Path(folder) / f"delivery_{which}.parquet" for which in ("197k", "real"))
         known = Table(real.name, pd.read_parquet(real), "real")
         return Table(long.name, pd.read_parquet(long), "real"), [known, stations]
-    made = Table("deliveries", preparation_made.deliveries(), "made up")
-    small = Table("deliveries", preparation_made.deliveries(40_000), "made up")
-    return made, [small, stations]
+    long_table = Table("deliveries", made.deliveries(), "made up")
+    small = Table("deliveries", made.deliveries(40_000), "made up")
+    return long_table, [small, stations]
 
 
 def _read(path: Path) -> pd.DataFrame:

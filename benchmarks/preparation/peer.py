@@ -20,7 +20,7 @@ import bench
 import pandas as pd
 
 HOME = bench.FIGURES / "peers" / "autoclean"
-RUNNER = Path(__file__).with_name("preparation_autoclean.py")
+RUNNER = Path(__file__).with_name("autoclean.py")
 STAGE = "mode manual; missing_num auto, missing_categ auto; all else off"
 PINS = (
     "py-AutoClean==1.1.3",
@@ -79,7 +79,7 @@ def _run(command: list[str]) -> str:
 @functools.cache
 def peer_versions() -> dict[str, str]:
     """AutoClean's and those of what it stands on, as installed."""
-    return json.loads(_run([str(environment()), str(RUNNER)]).splitlines()[-1])
+    return json.loads(_run([str(environment()), "-P", str(RUNNER)]).splitlines()[-1])
 
 
 def clean(frame: pd.DataFrame, threads: dict[str, str], *, again: bool = False) -> Cleaned:
@@ -99,7 +99,7 @@ def _measure(frame: pd.DataFrame, kept: Path, threads: dict[str, str]) -> dict[s
     source, target = kept.with_suffix(".in.parquet"), kept.with_suffix(".parquet")
     frame.to_parquet(source, index=False)
     print(f"AutoClean on {len(frame):,} rows", file=sys.stderr, flush=True)
-    command = [str(environment()), str(RUNNER), str(source), str(target)]
+    command = [str(environment()), "-P", str(RUNNER), str(source), str(target)]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **threads}, check=False
     )

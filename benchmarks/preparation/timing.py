@@ -11,8 +11,9 @@ from pathlib import Path
 
 import bench
 import pandas as pd
-from preparation_peer import Cleaned
-from preparation_run import (
+
+from preparation.peer import Cleaned
+from preparation.run import (
     AUTO,
     AUTOCLEAN,
     BOOSTED,
@@ -25,7 +26,7 @@ from preparation_run import (
     AtLeast,
     Run,
 )
-from preparation_tables import Parts, Table, parts_of
+from preparation.tables import Parts, Table, parts_of
 
 LONGER = 10
 LEAST_ROWS = 190_000
@@ -75,13 +76,16 @@ def _figures(on: Run, method: str, parts: Parts, path: Path) -> dict[str, float]
 
 def longer(frame: pd.DataFrame, parts: Parts) -> pd.DataFrame:
     """The table ten times over, each time later than the one before; times keep their type."""
-    moments = {name: pd.to_datetime(frame[name], errors="coerce") for name in parts.times}
-    tables = [frame]
-    for number in range(1, LONGER):
-        shift = pd.Timedelta(days=400 * number)
-        later = {name: _as_given(cells + shift, frame[name]) for name, cells in moments.items()}
-        tables.append(frame.assign(**later))
+    tables = [again_later(frame, parts, number) for number in range(LONGER)]
     return pd.concat(tables, ignore_index=True)
+
+
+def again_later(frame: pd.DataFrame, parts: Parts, number: int) -> pd.DataFrame:
+    """The table with its times so many times 400 days later."""
+    shift = pd.Timedelta(days=400 * number)
+    moments = {name: pd.to_datetime(frame[name], errors="coerce") for name in parts.times}
+    later = {name: _as_given(cells + shift, frame[name]) for name, cells in moments.items()}
+    return frame.assign(**later) if number else frame
 
 
 def _as_given(moments: pd.Series, given: pd.Series) -> pd.Series:

@@ -17,7 +17,8 @@ import bench
 import numpy as np
 import pandas as pd
 import psutil
-from preparation_tables import Parts
+
+from preparation.tables import Parts
 
 WARM_UP = 2_000
 NOTHING = "-"

@@ -1,0 +1,1 @@
+"""Automatic preparation beside its peers: on which tables, in whose environment, how measured."""
