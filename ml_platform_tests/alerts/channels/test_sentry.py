@@ -43,6 +43,7 @@ def test_the_envelope_goes_to_the_project_with_its_key(reach):
     assert arrived["release"] == "demand@1.4.0"
     assert arrived["environment"] == "production"
     assert arrived["transaction"] == "demand/raw/sales"
+    assert arrived["fingerprint"] == fingerprint(FAILED)
     assert arrived["tags"]["check"] == "row_count_in_range"
     assert arrived["extra"]["observed"] == "812"
 
