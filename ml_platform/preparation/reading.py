@@ -2,70 +2,45 @@
 
 A column has one kind, learnt on a sample of its cells and proved by reading all of them. Cells
 that do not fit are refused: they become missing, and the receipt tells of them. What a cell says is
-decided by `_CELLS`, one cell at a time, so that one row is read as a million are; arrays of
+decided by `CELLS`, one cell at a time, so that one row is read as a million are; arrays of
 numbers, flags and moments go past it, because there only infinities can be wrong.
 """
 
-import json
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from fractions import Fraction
-from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from datetime import date, datetime
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ml_platform.kernel.errors import DataError
+from ml_platform.preparation.cells import (
+    CELLS,
+    FALSE,
+    NO_MOMENT,
+    TRUE,
+    Cell,
+    Note,
+    clean,
+    flag_in,
+    moment_in,
+    spelled,
+    words_in,
+)
 from ml_platform.preparation.columns import Column, Kind, Mask
 from ml_platform.preparation.dates import DateFormat, learn_format
+from ml_platform.preparation.plain import Plain, plain_of
 
-NULLS = frozenset(
-    ["", "na", "n/a", "#n/a", "nan", "nat", "<na>", "null", "(null)", "none", "-", "--", "?"]
-)
-"""Spellings of "no value", in small letters and without white space around them."""
-
-TRUE = frozenset(["true", "yes", "y", "t", "on"])
-FALSE = frozenset(["false", "no", "n", "f", "off"])
-
-_FLAGS = {**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}
-_FLAGS_AND_FIGURES = {**_FLAGS, "1": 1.0, "0": 0.0}
 _ENOUGH = 0.95
 _SAMPLE, _FEW, _MANY = 2_000, 1_000, 50_000
-_EXACT = 2**53
 _CODE_SHARE = 0.001
 _SENTENCE, _PHRASE = 6, 3  # words
-_NO_MOMENT = np.iinfo(np.int64).min
 _MOST_DECIMALS = 9
 _ISO = DateFormat("ymd", "-")
 _DATES = (date, np.datetime64, pd.Period)
-
-
-class Note:
-    """What was done with a cell, as bits of a number; those up to `ROUNDED` change it.
-
-    Plain numbers, because the flags of `enum` cost more than reading a cell does.
-    """
-
-    TRIMMED = 1
-    REPAIRED = 2
-    NULL = 4
-    SEPARATOR = 8
-    PERCENT = 16
-    CURRENCY = 32
-    INFINITE = 64
-    JSON = 128
-    DECODED = 256
-    ROUNDED = 512
-    REFUSED = 1024
-    CODE = 2048
-    FROM_TEXT = 4096
-    ZONED = 8192
 
 
 _CHANGED = 2 * Note.ROUNDED - 1
@@ -87,7 +62,6 @@ _SIGNS = {
 }
 
 Marks: TypeAlias = NDArray[np.int16]
-Cell: TypeAlias = tuple[Any, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +112,11 @@ class Reader:
 
     def read(self, values: pd.Series) -> Read:
         """All cells of a column, whatever its dtype is now."""
-        return _read(self, _plain(values))[0]
+        return _read(self, plain_of(values))[0]
 
     def read_one(self, value: object) -> Column:
         """One cell as a column of one row, the same as `read` makes of it."""
-        return Column(
-            self.kind, _array(self.kind, [_CELLS[self.kind](self, value)[0]]), self.levels
-        )
+        return Column(self.kind, _array(self.kind, [CELLS[self.kind](self, value)[0]]), self.levels)
 
 
 def learn_reader(name: str, values: pd.Series) -> Reader:
@@ -163,7 +135,7 @@ def learn_and_read(name: str, values: pd.Series, kind: Kind | None = None) -> tu
     Raises:
         DataError: no cell is of the kind that was said.
     """
-    plain = _plain(values)
+    plain = plain_of(values)
     sample = plain.sample()
     reader, said = _guess(name, plain, sample) if kind is None else _of(kind, name, plain, sample)
     if reader.kind in ("category", "text"):
@@ -179,386 +151,10 @@ def learn_and_read(name: str, values: pd.Series, kind: Kind | None = None) -> tu
     return _finish(reader, read, marks, (*said, *_described(reader, plain, sample))), read
 
 
-# --- What pandas gives, as plain arrays
-
-
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """A pandas column as an array: of numbers, of flags, of moments, or of cells.
-
-    With `codes` the cells are the distinct ones, and -1 is a missing cell. `cut` marks moments that
-    were finer than a microsecond.
-    """
-
-    form: Literal["number", "flag", "moment", "cells"]
-    array: NDArray[Any]
-    codes: NDArray[Any] | None = None
-    said: str = ""
-    zone: str = ""
-    cut: Mask | None = None
-
-    def cells(self) -> NDArray[Any]:
-        """Its values as Python objects."""
-        if self.form == "flag":
-            flags: NDArray[Any] = (self.array == 1.0).astype(object)
-            flags[np.isnan(self.array)] = None
-            return flags
-        if self.form == "moment":
-            return _objects(list(self.array))
-        if self.said == "integers":
-            whole = self.array.astype(object)
-            known = ~np.isnan(self.array)
-            whole[known] = self.array[known].astype(np.int64)
-            return whole
-        return self.array if self.form == "cells" else self.array.astype(object)
-
-    def spread(self) -> tuple[Sequence[Any], NDArray[Any] | None]:
-        """Its distinct cells and the code of each row's; else all cells and no codes."""
-        cells = self.cells()
-        # Only of texts, for of other cells 1, 1.0 and True would be one.
-        if self.codes is not None or pd.api.types.infer_dtype(cells) != "string":
-            return cells.tolist(), self.codes
-        codes, distinct = pd.factorize(cells)
-        return distinct.tolist(), np.asarray(codes)
-
-    def cell(self, row: int) -> Any:
-        """What stands in one row."""
-        return self.cells()[row if self.codes is None else self.codes[row]]
-
-    def sample(self) -> list[Any]:
-        """Known cells from all over the column; none when it is of one type anyway."""
-        if self.form != "cells":
-            return []
-        step = 1 if self.codes is not None else max(1, len(self.array) // _SAMPLE)
-        known = [cell for cell in self.array[::step].tolist() if not _is_null(cell)]
-        return known or [cell for cell in self.array.tolist() if not _is_null(cell)][:_SAMPLE]
-
-
-def _objects(cells: Sequence[Any]) -> NDArray[Any]:
-    """An array of objects, of lists too (which numpy would take for a second dimension)."""
-    array = np.empty(len(cells), object)
-    for row, cell in enumerate(cells):
-        array[row] = cell
-    return array
-
-
-def _plain(values: pd.Series) -> _Plain:
-    dtype = values.dtype
-    if isinstance(dtype, pd.SparseDtype):
-        return _plain(pd.Series(np.asarray(values)))
-    if isinstance(dtype, pd.PeriodDtype):
-        return _plain(values.dt.to_timestamp())
-    if isinstance(dtype, pd.CategoricalDtype):
-        levels = _objects(values.cat.categories.tolist())
-        return _Plain("cells", levels, values.cat.codes.to_numpy(), said="categories")
-    if isinstance(dtype, np.dtype):
-        return _plain_array(values.to_numpy())
-    return _plain_extension(values)
-
-
-def _plain_array(values: NDArray[Any]) -> _Plain:
-    kind = values.dtype.kind
-    if kind == "b":
-        return _Plain("flag", values.astype(np.float64))
-    if kind == "f":
-        with np.errstate(over="ignore"):
-            return _Plain("number", values.astype(np.float64), said=str(values.dtype))
-    if kind in "iu":
-        return _plain_integers(values)
-    if kind == "M":
-        moments = values.astype("datetime64[us]")
-        cut = (moments != values) & ~np.isnat(values)
-        return _Plain("moment", moments, cut=cut if cut.any() else None)
-    if kind == "m":
-        seconds = values.astype("timedelta64[us]") / np.timedelta64(1, "s")
-        return _Plain("number", seconds, said="durations")
-    return _Plain("cells", values.astype(object))
-
-
-def _plain_integers(values: NDArray[Any]) -> _Plain:
-    """As floats, unless those could not tell two neighbours apart."""
-    numbers = values.astype(np.float64)
-    if len(numbers) and (numbers.max() >= _EXACT or numbers.min() <= -_EXACT):
-        return _Plain("cells", values.astype(object))
-    return _Plain("number", numbers, said="integers")
-
-
-def _plain_extension(values: pd.Series) -> _Plain:
-    """Nullable, Arrow-backed and zoned columns."""
-    dtype: Any = values.dtype
-    kind = getattr(dtype, "kind", "O")
-    if kind == "b":
-        return _Plain("flag", values.to_numpy(dtype=np.float64, na_value=np.nan))
-    if kind in "iu":
-        known = _plain_integers(values.dropna().to_numpy(dtype=f"{kind}8"))
-        if known.form == "number":
-            numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-            return _Plain("number", numbers, said="integers")
-    if kind == "f":
-        return _Plain("number", values.to_numpy(dtype=np.float64, na_value=np.nan))
-    if getattr(dtype, "type", None) is pd.Timestamp:
-        zone = str(values.dt.tz) if values.dt.tz is not None else ""
-        naive = values.dt.tz_convert("UTC").dt.tz_localize(None) if zone else values
-        moments = _plain_array(naive.to_numpy(dtype=f"datetime64[{_unit(dtype)}]"))
-        return replace(moments, zone=zone)
-    return _Plain("cells", _as_objects(values))
-
-
-def _unit(dtype: Any) -> str:
-    """How fine moments are: "ns", "us", "ms" or "s"."""
-    return str(dtype.pyarrow_dtype.unit if isinstance(dtype, pd.ArrowDtype) else dtype.unit)
-
-
-def _as_objects(values: pd.Series) -> NDArray[Any]:
-    missing: Any = None  # the stubs of pandas do not know that it is allowed
-    return np.asarray(values.to_numpy(dtype=object, na_value=missing))
-
-
-# --- What a cell says
-
-
-def _is_null(value: object) -> bool:
-    if value is None or value is pd.NA or value is pd.NaT:
-        return True
-    if isinstance(value, (float, np.floating, np.datetime64, np.timedelta64)):
-        return bool(value != value)  # noqa: PLR0124 - NaN and NaT alone are not themselves
-    return isinstance(value, Decimal) and value.is_nan()
-
-
-_BROKEN = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u2122]")
-_INVISIBLE = "\x00\u200b\ufeff"
-
-
-def clean(text: str) -> tuple[str, int]:
-    """A text without stray white space and with its encoding repaired, and what was done."""
-    note = 0
-    if not text.isascii() and _BROKEN.search(text):
-        mended = _mend(text)
-        note, text = (Note.REPAIRED if mended != text else 0), mended
-    trimmed = " ".join(text.strip(_INVISIBLE).split())
-    return trimmed, note | (Note.TRIMMED if trimmed != text else 0)
-
-
-def _mend(text: str) -> str:
-    """UTF-8 that was read as Windows-1252 or Latin-1, read aright; any other text as it is.
-
-    Text that was not broken so is hardly ever valid UTF-8 after the way back.
-    """
-    try:
-        return b"".join(
-            bytes([ord(c)]) if ord(c) < 256 else c.encode("cp1252")  # noqa: PLR2004 - a byte
-            for c in text
-        ).decode()
-    except UnicodeError:
-        return text
-
-
-def _decode(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
-def _words(value: object) -> tuple[str | None, int]:
-    """A cell that is text, cleaned: None when it spells "no value"."""
-    note = 0
-    if not isinstance(value, str):
-        value, note = _decode(bytes(value)), Note.DECODED  # type: ignore[call-overload]
-    text, done = clean(value)
-    if text.lower() in NULLS:
-        return None, Note.NULL | (note and Note.DECODED)
-    return text, done | note
-
-
-def _spelled(value: object) -> tuple[str | None, int]:
-    """Any cell as text; 5, 5.0 and "5" are the same."""
-    if isinstance(value, (str, bytes, bytearray)):
-        return _words(value)
-    if _is_null(value):
-        return None, 0
-    if isinstance(value, (list, dict, tuple, set, frozenset, np.ndarray)):
-        return _json(value), Note.JSON
-    if isinstance(value, (timedelta, np.timedelta64)):
-        value = _seconds(value)
-    if isinstance(value, np.generic) and not isinstance(value, np.datetime64):
-        value = value.item()
-    if isinstance(value, float):
-        return _spelled_float(value)
-    if isinstance(value, (date, np.datetime64)):
-        return str(np.datetime64(_instant(value)[0], "us")), 0
-    return clean(str(value))[0], 0
-
-
-def _spelled_float(value: float) -> tuple[str | None, int]:
-    if value in (np.inf, -np.inf):
-        return None, Note.INFINITE
-    return (str(int(value)) if value.is_integer() and abs(value) < _EXACT else repr(value)), 0
-
-
-def _json(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, (set, frozenset)):
-        value = sorted(value, key=repr)
-    try:
-        return json.dumps(value, ensure_ascii=False, default=str, sort_keys=True)
-    except (TypeError, ValueError):  # keys that do not sort, a list in itself
-        return repr(value)
-
-
-@lru_cache
-def _number_pattern(*, comma: bool) -> re.Pattern[str]:
-    mark, group = (",", "[. '\u2019]") if comma else (r"\.", "[, '\u2019]")
-    return re.compile(
-        rf"(?P<sign>[+-]?)(?P<money>[$€£¥₩₹] ?)?(?P<minus>-?)"
-        rf"(?P<whole>\d{{1,3}}(?:(?P<group>{group})\d{{3}}(?:(?P=group)\d{{3}})*)|\d*)"
-        rf"(?:{mark}(?P<part>\d*))?(?P<power>[eE][+-]?\d{{1,4}})?(?P<unit> ?[%$€£¥₩₹])?",
-        re.ASCII,
-    )
-
-
-_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d+)?", re.ASCII)
-_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
-_SAFE_DIGITS = 15
-
-
-def _number_in(text: str, *, comma: bool) -> tuple[float, int]:
-    """The number that a text is; codes such as '007' and digits beyond 15 are none."""
-    match = _number_pattern(comma=comma).fullmatch(text.replace("\u2212", "-"))
-    if match is None or not (match["whole"] or match["part"]):
-        return np.nan, Note.INFINITE if _INFINITE.fullmatch(text) else Note.REFUSED
-    sign, money, minus, whole, group, part, power, unit = match.groups()
-    whole = whole.replace(group, "") if group else whole
-    long = len(whole) > _SAFE_DIGITS and not (group or part or power)
-    if long or (whole[:1] == "0" and len(whole) > 1):
-        return np.nan, Note.REFUSED | Note.CODE
-    number = float(f"{minus or sign}{whole}.{part or '0'}{power or ''}")
-    note = Note.FROM_TEXT
-    note |= Note.SEPARATOR if group or (comma and part) else 0
-    note |= Note.PERCENT if unit and "%" in unit else 0
-    note |= Note.CURRENCY if money or (unit and "%" not in unit) else 0
-    return _finite(number, note)
-
-
-def _finite(number: float, note: int = 0) -> tuple[float, int]:
-    if number in (np.inf, -np.inf):
-        return np.nan, Note.INFINITE
-    return number, note
-
-
-def _number(reader: Reader, value: object) -> Cell:
-    if isinstance(value, float):
-        return _finite(float(value))
-    if isinstance(value, (str, bytes, bytearray)):
-        if isinstance(value, str) and not reader.comma and _PLAIN_NUMBER.fullmatch(value):
-            return float(value), Note.FROM_TEXT
-        text, note = _words(value)
-        if text is None:
-            return np.nan, note
-        number, more = _number_in(text, comma=reader.comma)
-        return number, more if more & Note.REFUSED else note | more
-    if isinstance(value, int):
-        return _integer(value)
-    return (np.nan, 0) if _is_null(value) else _number_of_object(value)
-
-
-def _integer(value: int) -> Cell:
-    try:
-        number = float(value)
-    except OverflowError:
-        return np.nan, Note.INFINITE
-    code = Note.CODE if abs(value) >= _EXACT else 0
-    return number, code if number == value else code | Note.ROUNDED
-
-
-def _seconds(value: timedelta | np.timedelta64) -> float:
-    return float(np.timedelta64(value).astype("timedelta64[us]") / np.timedelta64(1, "s"))
-
-
-def _number_of_object(value: object) -> Cell:
-    if isinstance(value, (timedelta, np.timedelta64)):
-        return _seconds(value), 0
-    if isinstance(value, np.integer):
-        return _integer(int(value))
-    if isinstance(value, (np.floating, np.bool_, Decimal, Fraction)):
-        try:
-            return _finite(float(value))
-        except OverflowError:
-            return np.nan, Note.INFINITE
-    return np.nan, Note.REFUSED
-
-
-def _flag(_reader: Reader, value: object) -> Cell:
-    if isinstance(value, (str, bytes, bytearray)):
-        text, note = _words(value)
-        if text is None:
-            return np.nan, note
-        flag = _FLAGS_AND_FIGURES.get(text.lower())
-        return (np.nan, Note.REFUSED) if flag is None else (flag, note | Note.FROM_TEXT)
-    if _is_null(value):
-        return np.nan, 0
-    if isinstance(value, (timedelta, np.timedelta64)):
-        value = _seconds(value)
-    simple = isinstance(value, (bool, int, float, np.bool_, np.number)) and value in (0, 1)
-    return (float(value == 1), 0) if simple else (np.nan, Note.REFUSED)
-
-
-def _moment(reader: Reader, value: object) -> Cell:
-    if isinstance(value, (str, bytes, bytearray)):
-        text, note = _words(value)
-        if text is None:
-            return _NO_MOMENT, note
-        instant = reader.dates.read(text)
-        if instant is None:
-            return _NO_MOMENT, Note.REFUSED
-        zoned = Note.ZONED if reader.dates.zone(text) else 0
-        return instant, note | Note.FROM_TEXT | zoned
-    if _is_null(value):
-        return _NO_MOMENT, 0
-    if isinstance(value, pd.Period):
-        value = value.start_time
-    if isinstance(value, (date, np.datetime64)):
-        return _instant(value)
-    return _NO_MOMENT, Note.REFUSED
-
-
-def _instant(value: date | np.datetime64) -> tuple[int, int]:
-    """Microseconds since 1970 of a date, a moment, or a moment of pandas or numpy."""
-    zoned = isinstance(value, datetime) and value.tzinfo is not None
-    note = Note.ZONED if zoned else 0
-    if isinstance(value, pd.Timestamp):
-        note |= Note.ROUNDED if value.nanosecond else 0
-        value = (value.tz_convert(None) if zoned else value).to_datetime64()
-    elif isinstance(value, datetime) and zoned:
-        value = value.astimezone(UTC).replace(tzinfo=None)
-    fine = np.datetime64(value)
-    moment = fine.astype("datetime64[us]")
-    return int(moment.astype(np.int64)), note | (Note.ROUNDED if moment != fine else 0)
-
-
-def _category(reader: Reader, value: object) -> Cell:
-    text, note = _spelled(value)
-    return (-1 if text is None else reader.codes.get(text, len(reader.levels))), note
-
-
-def _text(_reader: Reader, value: object) -> Cell:
-    return _spelled(value)
-
-
-_CELLS: dict[Kind, Callable[[Reader, object], Cell]] = {
-    "number": _number,
-    "flag": _flag,
-    "category": _category,
-    "moment": _moment,
-    "text": _text,
-}
-
-
 # --- Reading all cells
 
 _MISSING: dict[Kind, Any] = {
-    "number": np.nan, "flag": np.nan, "category": -1, "moment": _NO_MOMENT, "text": None,
+    "number": np.nan, "flag": np.nan, "category": -1, "moment": NO_MOMENT, "text": None,
 }  # fmt: skip
 _DTYPES: dict[Kind, Any] = {
     "number": np.float64, "flag": np.float64, "category": np.int32, "moment": np.int64,
@@ -571,7 +167,7 @@ def _array(kind: Kind, values: list[Any]) -> NDArray[Any]:
     return array.view("datetime64[us]") if kind == "moment" else array
 
 
-def _read(reader: Reader, plain: _Plain) -> tuple[Read, Marks]:
+def _read(reader: Reader, plain: Plain) -> tuple[Read, Marks]:
     values, marks = _direct(reader, plain) or _by_cells(reader, plain)
     return _as_read(Column(reader.kind, values, reader.levels), marks), marks
 
@@ -580,7 +176,7 @@ def _as_read(column: Column, marks: Marks) -> Read:
     return Read(column, (marks & _CHANGED) != 0, (marks & Note.REFUSED) != 0)
 
 
-def _direct(reader: Reader, plain: _Plain) -> tuple[NDArray[Any], Marks] | None:
+def _direct(reader: Reader, plain: Plain) -> tuple[NDArray[Any], Marks] | None:
     """Arrays that are already what the column is; None when its cells have to be looked at."""
     array = plain.array
     marks = np.zeros(len(array), np.int16)
@@ -598,21 +194,21 @@ def _direct(reader: Reader, plain: _Plain) -> tuple[NDArray[Any], Marks] | None:
     return (array, marks) if reader.kind == plain.form == "flag" else None
 
 
-def _by_cells(reader: Reader, plain: _Plain) -> tuple[NDArray[Any], Marks]:
+def _by_cells(reader: Reader, plain: Plain) -> tuple[NDArray[Any], Marks]:
     if reader.kind == "moment" and plain.form == "cells" and plain.codes is None:
         return _by_characters(reader, plain)
     distinct, codes = plain.spread()
-    read = _CELLS[reader.kind]
+    read = CELLS[reader.kind]
     return _expand(reader.kind, [read(reader, cell) for cell in distinct], codes)
 
 
-def _by_characters(reader: Reader, plain: _Plain) -> tuple[NDArray[Any], Marks]:
+def _by_characters(reader: Reader, plain: Plain) -> tuple[NDArray[Any], Marks]:
     """Dates in text: those of the usual width at once, the others one by one."""
     values, wide = reader.dates.read_wide(plain.array)
     zoned = Note.ZONED if reader.dates.zone(reader.dates.sketch) else 0
     marks = np.where(wide, Note.FROM_TEXT | zoned, 0).astype(np.int16)
     rest = np.flatnonzero(~wide)
-    cells = [_moment(reader, cell) for cell in plain.array[rest].tolist()]
+    cells = [moment_in(reader, cell) for cell in plain.array[rest].tolist()]
     values[rest], marks[rest] = [cell[0] for cell in cells], [cell[1] for cell in cells]
     return values.view("datetime64[us]"), marks
 
@@ -630,13 +226,13 @@ def _expand(
 # --- Learning
 
 
-def _guess(name: str, plain: _Plain, sample: list[Any]) -> tuple[Reader, tuple[str, ...]]:
+def _guess(name: str, plain: Plain, sample: list[Any]) -> tuple[Reader, tuple[str, ...]]:
     """The kind that the sample speaks for, and what is to be said of it."""
     if plain.form != "cells":
         return Reader(name, plain.form), ()
     if plain.said == "categories":
         return Reader(name, "category"), ()
-    if not any(_spelled(cell)[0] is not None for cell in sample):
+    if not any(spelled(cell)[0] is not None for cell in sample):
         return Reader(name, "number"), ()
     counts = Counter(map(_hashable, sample))
     if _is_flag(counts):
@@ -645,7 +241,7 @@ def _guess(name: str, plain: _Plain, sample: list[Any]) -> tuple[Reader, tuple[s
     return (number, ()) if number is not None else _guess_moment(name, counts, plain, sample)
 
 
-def _of(kind: Kind, name: str, plain: _Plain, sample: list[Any]) -> tuple[Reader, tuple[str, ...]]:
+def _of(kind: Kind, name: str, plain: Plain, sample: list[Any]) -> tuple[Reader, tuple[str, ...]]:
     """A reader of the kind that was said; how it is written is still looked for."""
     counts = Counter(map(_hashable, sample))
     if kind == "number":
@@ -670,7 +266,7 @@ def _hashable(cell: object) -> tuple[type, Any]:
     try:
         hash(cell)
     except TypeError:
-        return str, _spelled(cell)[0]
+        return str, spelled(cell)[0]
     return type(cell), cell
 
 
@@ -680,9 +276,9 @@ Counts: TypeAlias = Counter[tuple[type, Any]]
 def _is_flag(counts: Counts) -> bool:
     """All cells say true or false, in words of which at least one cannot be a code letter."""
     reader = Reader("", "flag")
-    if any(_flag(reader, cell)[1] & Note.REFUSED for _type, cell in counts):
+    if any(flag_in(reader, cell)[1] & Note.REFUSED for _type, cell in counts):
         return False
-    words = {_words(cell)[0] for kind, cell in counts if kind is str}
+    words = {words_in(cell)[0] for kind, cell in counts if kind is str}
     spelled = {word.lower() for word in words if word} & (TRUE | FALSE)
     both = bool(spelled & TRUE) and bool(spelled & FALSE)
     return both or any(len(word) > 1 for word in spelled) or any(kind is bool for kind, _ in counts)
@@ -690,7 +286,7 @@ def _is_flag(counts: Counts) -> bool:
 
 def _share(reader: Reader, counts: Counts) -> float:
     """The part of the known cells that a reader does not refuse."""
-    notes = [(_CELLS[reader.kind](reader, cell)[1], n) for (_type, cell), n in counts.items()]
+    notes = [(CELLS[reader.kind](reader, cell)[1], n) for (_type, cell), n in counts.items()]
     known = sum(n for note, n in notes if not note & Note.NULL)
     refused = sum(n for note, n in notes if note & Note.REFUSED)
     return 1 - refused / max(known, 1)
@@ -712,16 +308,16 @@ def _guess_number(name: str, counts: Counts) -> Reader | None:
 
 
 def _guess_moment(
-    name: str, counts: Counts, plain: _Plain, sample: list[Any]
+    name: str, counts: Counts, plain: Plain, sample: list[Any]
 ) -> tuple[Reader, tuple[str, ...]]:
     dates = sum(n for (kind, _), n in counts.items() if issubclass(kind, (str, *_DATES)))
     if dates < _ENOUGH * counts.total():
         return Reader(name, "category"), ()
     cells = _some([cell for cell in sample if isinstance(cell, str)], _FEW)
-    texts = [word for cell in cells if (word := _words(cell)[0])]
+    texts = [word for cell in cells if (word := words_in(cell)[0])]
     written = learn_format(texts) if texts else _ISO
     if isinstance(written, tuple) and written:  # perhaps the other rows tell
-        words = {_words(cell)[0] for cell in plain.spread()[0] if isinstance(cell, str)}
+        words = {words_in(cell)[0] for cell in plain.spread()[0] if isinstance(cell, str)}
         written = learn_format(_some(sorted(word for word in words if word), _MANY))
     if isinstance(written, tuple):
         return Reader(name, "category"), tuple(f"{said}: left as categories" for said in written)
@@ -743,10 +339,10 @@ def _holds(reader: Reader, read: Read, marks: Marks) -> bool:
     return refused <= (1 - _ENOUGH) * known and codes <= _CODE_SHARE * known
 
 
-def _learn_levels(name: str, plain: _Plain, kind: Kind | None = None) -> tuple[Reader, Read, Marks]:
+def _learn_levels(name: str, plain: Plain, kind: Kind | None = None) -> tuple[Reader, Read, Marks]:
     """The levels of a category, or free text where there are too many and they are long."""
     distinct, codes = plain.spread()
-    spelled = [_spelled(cell) for cell in distinct]
+    texts = [spelled(cell) for cell in distinct]
     times = (
         [1] * len(distinct)
         if codes is None
@@ -754,12 +350,12 @@ def _learn_levels(name: str, plain: _Plain, kind: Kind | None = None) -> tuple[R
     )
     counts: Counter[str] = Counter()
     values: dict[str, Any] = {}
-    for cell, (text, _note), n in zip(distinct, spelled, times, strict=True):
+    for cell, (text, _note), n in zip(distinct, texts, times, strict=True):
         if text is not None and n:
             counts[text] += n
             values[text] = _level(cell, text, values)
     if kind == "text" or (kind is None and _is_text(counts)):
-        found, marks = _expand("text", spelled, codes)
+        found, marks = _expand("text", texts, codes)
         return Reader(name, "text"), _as_read(Column("text", found), marks), marks
     order = sorted(counts, key=lambda text: (-counts[text], text))
     reader = Reader(
@@ -767,7 +363,7 @@ def _learn_levels(name: str, plain: _Plain, kind: Kind | None = None) -> tuple[R
         {text: code for code, text in enumerate(order)},
     )  # fmt: skip
     # A level that no row has, as pandas' categories may, has no code.
-    cells = [(-1 if text is None else reader.codes.get(text, -1), note) for text, note in spelled]
+    cells = [(-1 if text is None else reader.codes.get(text, -1), note) for text, note in texts]
     coded, marks = _expand("category", cells, codes)
     return reader, _as_read(Column("category", coded, reader.levels), marks), marks
 
@@ -792,7 +388,7 @@ def _is_text(counts: Counter[str]) -> bool:
 # --- What the receipt says
 
 
-def _mixed(reader: Reader, read: Read, plain: _Plain) -> str:
+def _mixed(reader: Reader, read: Read, plain: Plain) -> str:
     what = {"number": "numbers", "flag": "true or false", "moment": "dates"}[reader.kind]
     rows = np.flatnonzero(read.refused)
     shown = list(dict.fromkeys(repr(plain.cell(row))[:40] for row in rows[:50]))[:3]
@@ -801,13 +397,13 @@ def _mixed(reader: Reader, read: Read, plain: _Plain) -> str:
     return f"mixed: {len(rows):,} cells of {known:,} are no {what}: {', '.join(shown)}{more}"
 
 
-def _described(reader: Reader, plain: _Plain, sample: list[Any]) -> tuple[str, ...]:
+def _described(reader: Reader, plain: Plain, sample: list[Any]) -> tuple[str, ...]:
     """What the types and the spelling say."""
     if plain.said == "durations" and reader.kind == "number":
         return ("durations, in seconds",)
     if reader.kind == "flag":
         words = {
-            word.lower() for cell in sample if isinstance(cell, str) and (word := _words(cell)[0])
+            word.lower() for cell in sample if isinstance(cell, str) and (word := words_in(cell)[0])
         }
         shown = ", ".join(map(repr, sorted(words)))
         return (f"{len(words)} spellings of true and false: {shown}",) if words else ()
