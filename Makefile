@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ROOMS := kernel storage preparation execution loading features models checks sources alerts reports operations demo
-BENCHES := loading storage steps preparation
+BENCHES := loading storage steps preparation alerts
 UV := $(shell command -v uv 2>/dev/null)
 
 # dagster.yaml lies in the root; what Dagster writes goes under var/, see there.
