@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-ROOMS := kernel storage preparation execution loading features models checks sources alerts reports operations demo
+ROOMS := kernel storage preparation execution loading features models checks sources alerts scenarios reports operations demo
 BENCHES := loading storage steps preparation alerts
 UV := $(shell command -v uv 2>/dev/null)
 

@@ -1,0 +1,1 @@
+"""What a trigger looks at: each look becomes a small fingerprint and a sentence to read."""
