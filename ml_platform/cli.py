@@ -282,12 +282,15 @@ def demo(data: DataOption = None) -> None:
 def dev(
     port: Annotated[int, typer.Option(help="Of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Of the MLflow UI.")] = 5000,
+    alerts_port: Annotated[
+        int | None, typer.Option(help="Of the page on which alerts are acknowledged; else 3001.")
+    ] = None,
     data: DataOption = None,
 ) -> None:
     """Start the Dagster UI, the MLflow UI and the demand project's source systems."""
     from ml_platform.demo.dev import run_dev
 
-    raise typer.Exit(run_dev(console, port, mlflow_port, data))
+    raise typer.Exit(run_dev(console, port, mlflow_port, data, alerts_port))
 
 
 def _owner(store: TableStore, table: str, project: str | None) -> str:

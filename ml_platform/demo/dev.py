@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ml_platform.alerts.settings import DEFAULT_PORT
 from ml_platform.demo.run import source_systems
 from ml_platform.demo.sample import make_sample, read_sales
 from ml_platform.kernel.errors import SettingsError
@@ -22,10 +23,23 @@ _PATIENCE_S = 20.0
 _LOOK_EVERY_S = 0.3
 
 
-def run_dev(console: Console, port: int, mlflow_port: int, data: Path | None) -> int:
-    """Run until Ctrl-C, SIGTERM, or until one of the servers ends; returns the exit code."""
-    for name, number in (("--port", port), ("--mlflow-port", mlflow_port)):
+def run_dev(
+    console: Console, port: int, mlflow_port: int, data: Path | None, alerts_port: int | None = None
+) -> int:
+    """Run until Ctrl-C, SIGTERM, or until one of the servers ends; returns the exit code.
+
+    Without `alerts_port` the page on which alerts are acknowledged takes its usual port, or another
+    where that is taken.
+    """
+    alerts = alerts_port or _free_port(DEFAULT_PORT)
+    for name, number in (
+        ("--port", port),
+        ("--mlflow-port", mlflow_port),
+        ("--alerts-port", alerts),
+    ):
         _refuse_taken(name, number)
+    os.environ.setdefault("ML_PLATFORM_UI_URL", f"http://127.0.0.1:{port}")
+    os.environ.setdefault("ML_PLATFORM_ACK_URL", f"http://127.0.0.1:{alerts}")
     os.environ.setdefault("DAGSTER_HOME", str(default_home().parent))
     prepare(Path(os.environ["DAGSTER_HOME"]))
     settings = Settings.from_environment()
@@ -35,10 +49,12 @@ def run_dev(console: Console, port: int, mlflow_port: int, data: Path | None) ->
         servers = [
             stack.enter_context(_server(_dagster(port))),
             stack.enter_context(_server(_mlflow(mlflow_port, settings))),
+            stack.enter_context(_server(["ml-platform", "alerts", "serve", "--port", str(alerts)])),
         ]
         console.print(f"[bold]Dagster[/bold]  http://127.0.0.1:{port}")
         console.print(f"[bold]MLflow[/bold]   http://127.0.0.1:{mlflow_port}")
-        console.print("Ctrl-C ends both. They take some seconds to answer.")
+        console.print(f"[bold]Alerts[/bold]   {settings.home / 'alerts' / 'inbox'}")
+        console.print("Ctrl-C ends all. They take some seconds to answer.")
         return _until_one_ends(servers)
 
 
@@ -91,6 +107,16 @@ def _until_one_ends(servers: "list[subprocess.Popen[bytes]]") -> int:
                 return server.returncode or 1
         time.sleep(_LOOK_EVERY_S)
     return 0
+
+
+def _free_port(wanted: int) -> int:
+    """The port that is wanted, or any other where that is taken."""
+    for number in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", number))
+            return int(probe.getsockname()[1])
+    return wanted
 
 
 def _refuse_taken(name: str, port: int) -> None:
