@@ -255,7 +255,11 @@ def _notes(
 ) -> Iterator[str]:
     """What a person should know before it runs."""
     if key.path[0] == "raw":
-        yield f"the source is asked {len(chosen)} times"
+        yield (
+            f"the source is asked {len(chosen)} times"
+            if len(chosen) > 1
+            else "the source is asked once"
+        )
     if made and write == "append":
         yield (
             f"`write: append`: {len(made)} partitions were made before, and their rows are added "

@@ -22,6 +22,9 @@ from ml_platform.storage.tables import TableStore
 WHOLE_ERRORS = 3
 """How many errors a message has whole; the others are counted."""
 
+TOLD_EVERY_S = 2.0
+"""How often the run's log says how far a fan-out is."""
+
 NAMED_PARTITIONS = 20
 """How many failed partitions a message names; all are in the failure's metadata."""
 
@@ -79,13 +82,17 @@ def orders(partitions: dg.PartitionsDefinition[str], keys: Sequence[str]) -> Ite
 
 
 class Progress:
-    """What the run's log says of a fan-out while it goes on."""
+    """What the run's log says of a fan-out while it goes on.
+
+    Each partition has its own event there, so a line now and then is enough; one for each would
+    take as long as the event.
+    """
 
     def __init__(self, context: dg.AssetExecutionContext, key: TableKey, total: int) -> None:
         self._log, self._key, self._total = context.log, key, total
         self._done = self._before = 0
         self._rows: Counter[TableKey] = Counter()
-        self._begun = time.monotonic()
+        self._begun = self._said = time.monotonic()
 
     def begin(self, before: int) -> None:
         """Say how many partitions were made before."""
@@ -95,17 +102,20 @@ class Progress:
             self._log.info("%d of %d partitions of %s were made before", *said)
 
     def tell(self, ended: Ended) -> None:
-        """Say how one ended, and how long the rest may take."""
+        """Count one; say what it said, that it failed, or now and then how far all are."""
         for line in ended.said:
             self._log.info("%s: %s", ended.order, line)
         self._done += 1
-        where = f"{self._done} of {self._total} partitions{self._rest()}"
         if ended.trouble:
-            self._log.error("%s failed (%s): %s", ended.order, where, ended.trouble.text)
+            self._log.error("%s failed: %s", ended.order, ended.trouble.text)
             return
         made = (ended.made or Made(None, {})).by_table(self._key)
         self._rows.update({key: _rows(one) for key, one in made.items()})
-        self._log.info("%s: %d rows (%s)", ended.order, _rows(made[self._key]), where)
+        now = time.monotonic()
+        if self._done == self._total or now - self._said >= TOLD_EVERY_S:
+            self._said = now
+            said = (self._done, self._total, self._key, self._rows[self._key], self._rest(now))
+            self._log.info("%d of %d partitions of %s, %d rows%s", *said)
 
     def shown(self) -> dict[dg.AssetKey, dict[str, int]]:
         """Of each table, what this run made."""
@@ -115,10 +125,10 @@ class Progress:
             for key, rows in self._rows.items()
         }
 
-    def _rest(self) -> str:
+    def _rest(self, now: float) -> str:
         made, left = self._done - self._before, self._total - self._done
-        seconds = (time.monotonic() - self._begun) / made * left
-        return f", about {seconds:.0f} s left" if left and seconds >= 1 else ""
+        seconds = (now - self._begun) / made * left
+        return f", about {seconds:.0f} s left" if left else ""
 
 
 def failure(key: TableKey, failed: Sequence[Ended], total: int) -> dg.Failure:

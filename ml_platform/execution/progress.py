@@ -30,17 +30,23 @@ def counted_on(console: Console, table: str, total: int) -> Iterator[Callable[[H
     ]
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(escape(table), total=total)
+        step = table.replace("/", "__")
+        troubled = False
 
         def tell(one: Happening) -> None:
+            nonlocal troubled
             if one.kind == "made" and one.what == table:
                 progress.advance(task)
-            elif one.kind == "troubled":
+            elif one.kind == "troubled" and one.what == step:
+                troubled = True
                 progress.advance(task)
-                progress.console.print(f"[red]failed[/red]  {escape(one.message)}")
+                progress.console.print(f"[red]{escape(one.message)}[/red]")
             elif one.kind == "checked" and not one.passed:
                 said = f"{one.what}  {one.message}"
                 progress.console.print(f"[red]check FAILED[/red]  {escape(said)}")
             elif one.kind == "failed":
-                progress.console.print(f"[red]{escape(one.message)}[/red]")
+                # Its errors have been told as they came.
+                said = one.message.partition("\n")[0] if troubled else one.message
+                progress.console.print(f"[red]{escape(said)}[/red]")
 
         yield tell

@@ -133,6 +133,11 @@ class _Worker:
     stopped: str = ""
     exit_code: int | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its order has, with a report or with the process."""
+        return self.report is not None or self.exit_code is not None
+
     def failed(self, error: PlatformError) -> Ended:
         """The end of the order that this worker did not survive."""
         cost = Cost(time.monotonic() - self.begun, 0.0, self.peak)
@@ -189,12 +194,13 @@ class Workers:
         for worker in self.busy:
             if worker.channel in ready:
                 self._hear(worker, log)
-            elif self._is_over(worker):
+            if not worker.has_ended and self._is_over(worker):
                 _kill(worker.pid)
-        ended = [w for w in self.busy if w.report is not None or w.exit_code is not None]
+        ended = [worker for worker in self.busy if worker.has_ended]
         for worker in ended:
             self.busy.remove(worker)
-            if worker.exit_code is None:
+            # One that was stopped may have sent its report just before; it is no use any more.
+            if worker.exit_code is None and not worker.stopped:
                 self._idle.append(worker)
         return ended
 

@@ -1,6 +1,7 @@
 """A local pool: every partition ends by itself, whatever becomes of its process."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -222,3 +223,25 @@ def test_no_worker_outlives_a_driver_that_is_killed():
         driver.kill()
         while any(one.is_running() and one.status() != "zombie" for one in family):
             time.sleep(0.05)
+
+
+@pytest.mark.parametrize("project", ["demand", "delivery", "quickstart"])
+def test_the_work_of_every_declared_table_can_be_sent(project):
+    import cloudpickle
+
+    from ml_platform.common import common_definitions
+    from ml_platform.loading.project import load_project
+
+    definitions = load_project(project, common_definitions()).definitions
+    assets = {
+        node.assets_def.op.name: node.assets_def.op
+        for node in definitions.resolve_asset_graph().asset_nodes
+        if node.is_executable
+    }
+    assert assets
+    for name, op in assets.items():
+        cells = dict(
+            zip(op.compute_fn.__code__.co_freevars, op.compute_fn.__closure__, strict=True)
+        )
+        make = cells["make"].cell_contents
+        assert callable(pickle.loads(cloudpickle.dumps(make))), name
