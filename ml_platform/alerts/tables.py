@@ -22,52 +22,67 @@ _LOCK = 0x616C65727473  # "alerts": the advisory lock under which PostgreSQL's t
 
 @functools.cache
 def metadata() -> "MetaData":
-    """The tables.
-
-    `events` is what happened; `deliveries` is what is told of it, one row a rule, event and
-    channel; `attempts` are the receipts. `standings` and `incidents` are what lasts. `told` is what
-    steps said themselves. `cursors`, `heartbeats`, `channels` and `rules` are the room's own state.
-    """
+    """All the tables."""
     import sqlalchemy as sa
 
     made = sa.MetaData()
+    for part in (_what_happened, _what_is_told, _what_lasts, _own_state):
+        part(made)
+    return made
+
+
+def _what_happened(made: "MetaData") -> None:
+    """Events, and what steps told themselves until the reader of their project takes it."""
+    import sqlalchemy as sa
+
     text, number = sa.Text, sa.Double
-    whole = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
-    def table(name: str, *parts: Any) -> None:
-        sa.Table(name, made, *parts)
-
-    def required(name: str, kind: Any = text, default: str | None = None, **more: Any) -> Any:
-        return sa.Column(name, kind, nullable=False, server_default=default, **more)
-
-    table(
+    sa.Table(
         "alert_events",
+        made,
         sa.Column("id", text, primary_key=True),
-        required("type"),
-        required("project"),
-        required("at", number),
-        required("body"),
+        _required("type"),
+        _required("project"),
+        _required("at", number),
+        _required("body"),
         sa.Index("alert_events_at", "at"),
     )
-    table(
+    sa.Table(
+        "alert_told",
+        made,
+        sa.Column("key", text, primary_key=True),
+        _required("project"),
+        _required("body"),
+        _required("is_taken", sa.Integer, "0"),
+        _required("at", number),
+        sa.Index("alert_told_waiting", "project", "is_taken"),
+    )
+
+
+def _what_is_told(made: "MetaData") -> None:
+    """One delivery a rule, event and channel; the receipts of its attempts."""
+    import sqlalchemy as sa
+
+    number, whole = sa.Double, _whole()
+    sa.Table(
         "alert_deliveries",
+        made,
         sa.Column("id", whole, primary_key=True, autoincrement=True),
-        required("rule"),
-        required("event_id"),
-        required("channel"),
-        required("dedup_key"),
-        required("key"),
-        required("status"),
-        required("created_at", number),
-        required("due_at", number),
-        required("message"),
-        required("attempts", sa.Integer, "0"),
-        required("lease_owner", text, ""),
-        required("lease_until", number, "0"),
-        required("error", text, ""),
-        required("receipt", text, ""),
-        required("thread", text, ""),
-        required("remark", text, ""),
+        _required("rule"),
+        _required("event_id"),
+        _required("channel"),
+        _required("dedup_key"),
+        _required("key"),
+        _required("status"),
+        _required("created_at", number),
+        _required("due_at", number),
+        _required("message"),
+        _required("attempts", sa.Integer, "0"),
+        _required("lease_owner", default=""),
+        _required("lease_until", number, "0"),
+        _required("error", default=""),
+        _required("receipt", default=""),
+        _required("thread", default=""),
+        _required("remark", default=""),
         sa.Column("sent_at", number),
         sa.Column("gathered_into", whole),
         sa.UniqueConstraint("rule", "event_id", "channel"),
@@ -76,84 +91,109 @@ def metadata() -> "MetaData":
         sa.Index("alert_deliveries_recent", "rule", "created_at"),
         sa.Index("alert_deliveries_created", "created_at"),
     )
-    table(
+    sa.Table(
         "alert_attempts",
+        made,
         sa.Column("id", whole, primary_key=True, autoincrement=True),
-        required("delivery_id", whole),
-        required("at", number),
-        required("outcome"),
-        required("said", text, ""),
+        _required("delivery_id", whole),
+        _required("at", number),
+        _required("outcome"),
+        _required("said", default=""),
         sa.Index("alert_attempts_delivery", "delivery_id"),
     )
-    table(
+
+
+def _what_lasts(made: "MetaData") -> None:
+    """How each subject stands, and the last incident of each by each rule."""
+    import sqlalchemy as sa
+
+    text, number, whole = sa.Text, sa.Double, _whole()
+    sa.Table(
         "alert_standings",
+        made,
         sa.Column("project", text, primary_key=True),
         sa.Column("subject", text, primary_key=True),
-        required("position", whole, "0"),
+        _required("position", whole, "0"),
         sa.Column("bad_since", number),
-        required("failures", sa.Integer, "0"),
+        _required("failures", sa.Integer, "0"),
         sa.Column("last_ok_at", number),
-        required("value", text, ""),
+        _required("value", default=""),
     )
-    table(
+    sa.Table(
         "alert_incidents",
+        made,
         sa.Column("rule", text, primary_key=True),
         sa.Column("subject", text, primary_key=True),
-        required("dedup_key"),
-        required("state"),
-        required("opened_at", number),
-        required("told_at", number),
-        required("event_id", text, ""),
-        required("unheard", sa.Integer, "0"),
-        required("repeated", sa.Integer, "0"),
-        required("escalated", sa.Integer, "0"),
+        _required("dedup_key"),
+        _required("state"),
+        _required("opened_at", number),
+        _required("told_at", number),
+        _required("event_id", default=""),
+        _required("unheard", sa.Integer, "0"),
+        _required("repeated", sa.Integer, "0"),
+        _required("escalated", sa.Integer, "0"),
         sa.Column("acknowledged_at", number),
-        required("acknowledged_by", text, ""),
+        _required("acknowledged_by", default=""),
         sa.Column("resolved_at", number),
         sa.Column("look_at", number),
-        required("is_shown", sa.Integer, "1"),
+        _required("is_shown", sa.Integer, "1"),
         sa.Index("alert_incidents_look", "look_at"),
         sa.Index("alert_incidents_key", "dedup_key"),
         sa.Index("alert_incidents_shown", "is_shown"),
     )
-    table(
-        "alert_told",
-        sa.Column("key", text, primary_key=True),
-        required("project"),
-        required("body"),
-        required("is_taken", sa.Integer, "0"),
-        required("at", number),
-        sa.Index("alert_told_waiting", "project", "is_taken"),
-    )
-    table(
+
+
+def _own_state(made: "MetaData") -> None:
+    """How far readers have come, that they live, which channels may be used, the rules."""
+    import sqlalchemy as sa
+
+    text, number = sa.Text, sa.Double
+    sa.Table(
         "alert_cursors",
+        made,
         sa.Column("project", text, primary_key=True),
         sa.Column("name", text, primary_key=True),
-        required("value"),
+        _required("value"),
     )
-    table(
+    sa.Table(
         "alert_heartbeats",
+        made,
         sa.Column("project", text, primary_key=True),
-        required("since", number),
-        required("at", number),
+        _required("since", number),
+        _required("at", number),
     )
-    table(
+    sa.Table(
         "alert_channels",
+        made,
         sa.Column("name", text, primary_key=True),
         sa.Column("closed_at", number),
-        required("reason", text, ""),
-        required("paused_until", number, "0"),
-        required("tokens", number, "0"),
-        required("tokens_at", number, "0"),
+        _required("reason", default=""),
+        _required("paused_until", number, "0"),
+        _required("tokens", number, "0"),
+        _required("tokens_at", number, "0"),
     )
-    table(
+    sa.Table(
         "alert_rules",
+        made,
         sa.Column("id", text, primary_key=True),
-        required("project"),
-        required("body"),
-        required("at", number),
+        _required("project"),
+        _required("body"),
+        _required("at", number),
     )
-    return made
+
+
+def _whole() -> Any:
+    """Whole numbers; SQLite counts a key up by itself only where it is its plain INTEGER."""
+    import sqlalchemy as sa
+
+    return sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _required(name: str, kind: Any = None, default: str | None = None) -> Any:
+    """A column that always holds something; text unless it says otherwise."""
+    import sqlalchemy as sa
+
+    return sa.Column(name, kind or sa.Text, nullable=False, server_default=default)
 
 
 @functools.cache
