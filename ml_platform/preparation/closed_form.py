@@ -61,7 +61,7 @@ class ClosedForm:
             if solution is None:
                 solution = self.solutions[np.zeros(self.clues, dtype=bool).tobytes()]
             found[rows] = solution.predict(matrix[rows])
-        return np.clip(found, self.low, self.high)
+        return np.minimum(np.maximum(found, self.low), self.high)
 
 
 def learn_closed_form(matrix: Matrix, target: Numbers, clues: int) -> ClosedForm:
@@ -115,6 +115,8 @@ def _solve(
 def _by_pattern(matrix: Matrix, clues: int) -> list[tuple[Mask, NDArray[np.intp]]]:
     """Which clues are known and in which rows, the most frequent pattern first."""
     known = ~np.isnan(matrix[:, matrix.shape[1] - clues :])
+    if len(known) == 1:
+        return [(known[0], np.zeros(1, np.intp))]
     # Packed bits sort as one number; np.unique over rows of a matrix is ten times slower.
     _, first, place, counts = np.unique(
         _as_numbers(np.packbits(known, axis=1)),
