@@ -108,6 +108,9 @@ class _Worker:
                 if one is None:
                     break
                 self.done.append(attempt(self.outbox, self.channels, one))
+        except PlatformError:
+            # What was not written down is sent again after its lease, with the same key.
+            _log.exception("alerts: the outbox failed while channel %s was served", self.name)
         finally:
             with _busy_lock:
                 _busy.discard((self.outbox.url, self.name))

@@ -18,6 +18,7 @@ from ml_platform.alerts.rows import certain
 from ml_platform.alerts.rules import Rule
 from ml_platform.alerts.tables import opened
 from ml_platform.kernel.clock import Clock, system_clock
+from ml_platform.kernel.errors import StorageFullError, UnavailableError
 
 __all__ = ["LEASE_S", "Book", "Delivery", "Outbox"]
 
@@ -39,9 +40,23 @@ class Outbox:
 
     @contextlib.contextmanager
     def book(self) -> Iterator["Book"]:
-        """The outbox for one transaction: all of it holds, or nothing."""
-        with opened(self.url).begin() as connection:
-            yield Book(connection, self.clock(), self.lease_s)
+        """The outbox for one transaction: all of it holds, or nothing.
+
+        Raises:
+            UnavailableError: the database does not answer, or is locked for too long.
+            StorageFullError: there is no room left to write.
+        """
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            with opened(self.url).begin() as connection:
+                yield Book(connection, self.clock(), self.lease_s)
+        except OperationalError as error:
+            is_full = "disk is full" in str(error.orig) or "No space left" in str(error.orig)
+            kind = StorageFullError if is_full else UnavailableError
+            raise kind(
+                "outbox", str(error.orig), fix="what is not written is read again"
+            ) from error
 
 
 class Book(EventRows, LastingRows, DeliveryRows):

@@ -1,10 +1,11 @@
 """What every part of the outbox stands on: a transaction, statements, times as they are kept."""
 
+import functools
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult, RowMapping
+    from sqlalchemy import Connection, CursorResult, RowMapping, TextClause
 
 
 class Rows:
@@ -21,12 +22,19 @@ class Rows:
         self._is_postgres = connection.dialect.name == "postgresql"
 
     def _run(self, sql: str, **values: Any) -> "CursorResult[Any]":
-        from sqlalchemy import text
-
-        return self._connection.execute(text(sql), {k: _kept(v) for k, v in values.items()})
+        statement = _statement(sql)
+        return self._connection.execute(statement, {k: _kept(v) for k, v in values.items()})
 
     def _rows(self, sql: str, **values: Any) -> "list[RowMapping]":
         return list(self._run(sql, **values).mappings())
+
+
+@functools.cache
+def _statement(sql: str) -> "TextClause":
+    """The statement, parsed once; there are some sixty."""
+    from sqlalchemy import text
+
+    return text(sql)
 
 
 def _kept(value: Any) -> Any:

@@ -42,7 +42,7 @@ def test_each_kind_of_event_can_be_told_there(channel):
         made, wrong = message_of(happened, Rule(name="r", channels=[channel]), Place())
         assert wrong == ""
         text = target.rendered(made)
-        # A text message says in one segment what it can; the alphabet of others takes two.
+        # One segment of a text message holds 70 such signs; the end of a title is cut there.
         assert channel == "twilio" or "판매" in text, kind
         assert KINDS[kind].sentence in text, kind
 

@@ -16,7 +16,7 @@ from ml_platform.alerts.outbox import Outbox
 from ml_platform.alerts.rules import Rule
 from ml_platform.alerts.settings import AlertSettings
 from ml_platform.alerts.tables import opened
-from ml_platform.kernel.errors import SettingsError, UnavailableError
+from ml_platform.kernel.errors import SettingsError, StorageFullError, UnavailableError
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -417,6 +417,28 @@ def test_an_address_that_leads_nowhere_is_told_without_its_password(address, err
     with pytest.raises(error) as caught, Outbox(address).book():
         pass
     assert "geheim" not in str(caught.value)
+
+
+def test_a_database_that_fails_in_the_middle_is_told_as_what_it_is(tmp_path, clock):
+    box = Outbox(f"sqlite:///{tmp_path}/alerts.db", clock)
+    with box.book() as book:
+        book.record(event())
+    opened(box.url).dispose()
+    with opened(box.url).begin() as connection:
+        connection.execute(sa.text("PRAGMA max_page_count = 1"))  # as small as it is now
+        pages = connection.execute(sa.text("PRAGMA max_page_count")).scalar()
+    assert pages > 1
+
+    def fill():
+        with box.book() as book:
+            for number in range(2, 500):
+                book.record(event(number, summary="x" * 4000))
+
+    with pytest.raises(StorageFullError):
+        fill()
+    with box.book() as book:
+        assert book.event("e1") == event()
+        assert book.event("e2") is None
 
 
 def test_tables_of_another_version_are_left_alone(tmp_path):
