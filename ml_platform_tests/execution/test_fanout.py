@@ -149,9 +149,6 @@ def test_a_run_that_is_only_done_again_makes_all_again(workshop):
 
 
 def test_the_second_attempt_of_a_step_makes_only_the_rest(workshop):
-    declare(workshop, retry={"attempts": 2, "delay_s": 0})
-    # Nobody has written raw/broken yet: the first attempt fails for all, as the second does.
-    workshop.write("late.py", "")
     workshop.declare(
         "FeatureTable",
         "flaky",
