@@ -5,6 +5,7 @@ from ml_platform.checks.component import Checks
 from ml_platform.features.component import FeatureTable, PreparedTable
 from ml_platform.models.component import Model, Predictions
 from ml_platform.reports.component import Report
+from ml_platform.scenarios.component import Scenario
 from ml_platform.sources.component import Source
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "PreparedTable",
     "Report",
     "Reporter",
+    "Scenario",
     "Source",
 ]

@@ -29,6 +29,7 @@ _BETA = (
     r"Parameter `execution_type`"
     r"|Class `\w*CodeReference\w*`"
     r"|Function `load_definitions_from_modules?`"
+    r"|Parameter `owners` of initializer `SensorDefinition"
 )
 
 

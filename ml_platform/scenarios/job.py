@@ -1,0 +1,181 @@
+"""A scenario's job: one run, in which each step is a step that Dagster shows.
+
+Between two steps goes what is known so far (`Course`). A step that fails ends the run as usual,
+unless a later one may still run: then it only keeps its outcome, and the last step, `outcome`,
+fails the run for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any
+
+import dagster as dg
+
+from ml_platform.execution.component import errors_are_told
+from ml_platform.kernel.errors import PlatformError
+from ml_platform.scenarios.course import (
+    Course,
+    Outcome,
+    Result,
+    StepTimeoutError,
+    is_to_run,
+    limited_to,
+)
+from ml_platform.scenarios.steps import CHAIN_TAG, SCENARIO_TAG, Place, repository_of, work_of
+from ml_platform.scenarios.words import ScenarioWords, Step
+
+PROJECT_TAG = "ml_platform/project"
+TRIGGER_TAG = "ml_platform/trigger"
+_KEEPER = "course"
+"""Of what goes between steps; the project's own I/O manager keeps tables."""
+
+
+def scenario_job(project: str, scenario: ScenarioWords) -> dg.JobDefinition:
+    """The job of a scenario; its tags say which, and of which project."""
+    steps = list(scenario.steps)
+    ops = [_start(scenario), *(_op(scenario, steps, n) for n in range(len(steps)))]
+    ops.append(_outcome(scenario))
+    # Dagster wants the definitions' names to differ in the whole project; people see the aliases.
+    shown = {op.name: op.name.removeprefix(f"{scenario.name}__") for op in ops}
+    chain: dict[dg.NodeInvocation, dict[str, Any]] = {
+        dg.NodeInvocation(ops[0].name, alias="start"): {}
+    }
+    for earlier, later in pairwise(shown):
+        before = dg.DependencyDefinition(shown[earlier], "course")
+        chain[dg.NodeInvocation(later, alias=shown[later])] = {"before": before}
+    graph = dg.GraphDefinition(scenario.name, node_defs=ops, dependencies=chain)
+    return graph.to_job(
+        description=scenario.description,
+        resource_defs={_KEEPER: dg.FilesystemIOManager().get_resource_definition()},
+        executor_def=dg.in_process_executor,
+        tags={SCENARIO_TAG: scenario.name, PROJECT_TAG: project},
+    )
+
+
+_OUT = {"course": dg.Out(io_manager_key=_KEEPER)}
+_IN = {"before": dg.In()}
+_CONFIG = {
+    "trigger": dg.Field(str, default_value="manual", description="What started the run."),
+    "params": dg.Field(dict, default_value={}, description="Parameters of this run, by name."),
+}
+
+
+def _start(scenario: ScenarioWords) -> dg.OpDefinition:
+    def start(context: dg.OpExecutionContext, _inputs: Mapping[str, Any]) -> Any:
+        given = context.op_config
+        params = dict(given["params"])
+        course = Course(given["trigger"], params, {**scenario.variables, **params})
+        context.add_output_metadata({"variables": dg.MetadataValue.json(course.variables)})
+        yield dg.Output(asdict(course), "course")
+
+    return dg.OpDefinition(
+        start, f"{scenario.name}__start", ins={}, outs=_OUT, config_schema=_CONFIG,
+        description="What started the run, and its variables.",
+    )  # fmt: skip
+
+
+def _op(scenario: ScenarioWords, steps: list[Step], number: int) -> dg.OpDefinition:
+    step = steps[number]
+    goes_on = step.continue_on_failure or any(one.may_follow_failure for one in steps[number + 1 :])
+
+    def compute(context: dg.OpExecutionContext, inputs: Mapping[str, Any]) -> Any:
+        course = _course(inputs["before"])
+        with errors_are_told():
+            if not is_to_run(step, course):
+                context.log.info("skipped: `if: %s` does not hold", step.if_)
+                yield dg.Output(_kept(course.after(step, Result(Outcome.skipped))), "course")
+                return
+            place = _place(context, scenario)
+        result = _tried(context, step, course, place)
+        metadata = _metadata(result, place)
+        if result.outcome is Outcome.failed:
+            _retry(context, step)
+            context.log.error("step %s failed: %s", step.name, result.reason)
+            if not goes_on:
+                raise dg.Failure(result.reason, metadata=metadata, allow_retries=False)
+        context.add_output_metadata(metadata, "course")
+        yield dg.Output(_kept(course.after(step, result)), "course")
+
+    return dg.OpDefinition(
+        compute,
+        f"{scenario.name}__{step.name}",
+        ins=_IN,
+        outs=_OUT,
+        description=step.description or step.kind,
+    )
+
+
+def _retry(context: dg.OpExecutionContext, step: Step) -> None:
+    if context.retry_number < step.retries:
+        raise dg.RetryRequested(step.retries, float(step.retry_delay))
+
+
+def _tried(context: dg.OpExecutionContext, step: Step, course: Course, place: Place) -> Result:
+    """The step's result; what the platform knows as an error, and the step's own, is a failure."""
+    limit = None if step.timeout is None else float(step.timeout)
+    rang: list[bool] = []
+    try:
+        with limited_to(limit) as rang:
+            result = work_of(step)(course, place)
+    except StepTimeoutError:
+        result = Result(Outcome.failed)
+    except PlatformError as error:
+        result = Result(Outcome.failed, reason=str(error))
+    except Exception as error:
+        if step.run_python is None or isinstance(error, dg.DagsterError):  # a mistake of ours
+            raise
+        context.log.exception("the function failed")
+        result = Result(Outcome.failed, reason=f"{type(error).__name__}: {error}")
+    if rang and result.outcome is Outcome.failed:
+        return Result(Outcome.failed, result.output, f"broken off after {limit:,.0f} s")
+    return result
+
+
+def _place(context: dg.OpExecutionContext, scenario: ScenarioWords) -> Place:
+    above = context.run.tags.get(CHAIN_TAG, "")
+    return Place(
+        context.instance,
+        repository_of(context),
+        context.run_id,
+        scenario.name,
+        tuple(filter(None, above.split(","))),
+    )
+
+
+def _metadata(result: Result, place: Place) -> dict[str, Any]:
+    runs = {
+        f"child_run_{n}" if n > 1 else "child_run": dg.MetadataValue.dagster_run(run_id)
+        for n, run_id in enumerate(place.children, 1)
+    }
+    said = {"output": dg.MetadataValue.json(result.output)} if result.output is not None else {}
+    reason = {"reason": result.reason} if result.reason else {}
+    return {"outcome": str(result.outcome), **reason, **runs, **said}
+
+
+def _outcome(scenario: ScenarioWords) -> dg.OpDefinition:
+    def outcome(context: dg.OpExecutionContext, inputs: Mapping[str, Any]) -> Any:
+        course = _course(inputs["before"])
+        context.log.info("the scenario's outcome: %s", course.outcome)
+        if course.outcome is Outcome.failed:
+            failed = [n for n, one in course.steps.items() if one["outcome"] == Outcome.failed]
+            reasons = "; ".join(f"{n}: {course.steps[n]['reason']}" for n in failed)
+            raise dg.Failure(f"failed: {reasons}", allow_retries=False)
+        context.add_output_metadata({"outcome": str(course.outcome)}, "course")
+        yield dg.Output(inputs["before"], "course")
+
+    return dg.OpDefinition(
+        outcome,
+        f"{scenario.name}__outcome",
+        ins=_IN,
+        outs=_OUT,
+        description="How the run has ended as a whole.",
+    )
+
+
+def _course(kept: Mapping[str, Any]) -> Course:
+    return Course(**{**kept, "outcome": Outcome(kept["outcome"])})
+
+
+def _kept(course: Course) -> dict[str, Any]:
+    return {**asdict(course), "outcome": str(course.outcome)}
