@@ -13,6 +13,7 @@ from ml_platform.alerts.commands import app as alerts
 from ml_platform.kernel.errors import PlatformError
 from ml_platform.kernel.names import TableKey
 from ml_platform.kernel.settings import Settings
+from ml_platform.scenarios.commands import app as scenarios
 from ml_platform.storage.tables import TableStore
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app = typer.Typer(
 checks = typer.Typer(help="Rules that a table has to keep.", no_args_is_help=True)
 app.add_typer(checks, name="checks")
 app.add_typer(alerts, name="alerts")
+app.add_typer(scenarios, name="scenario")
 console = Console()
 errors = Console(stderr=True)
 
