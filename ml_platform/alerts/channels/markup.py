@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ml_platform.alerts.channels.text import shown_url
+from ml_platform.alerts.channels.text import clipped, shown_url
+
+_LABEL = 300
+"""No link is longer than what a channel may have to cut."""
 
 _INLINE = re.compile(
     r"`(?P<code>[^`\n]+)`|\*\*(?P<bold>[^*\n]+)\*\*"
@@ -107,7 +110,7 @@ def _slack_block(block: Block, escape: Callable[[str], str]) -> str:
 
 
 def _slack_span(span: Span, escape: Callable[[str], str]) -> str:
-    said = escape(span.text)
+    said = escape(clipped(span.text, _LABEL) if span.kind == "link" else span.text)
     shapes = {"bold": f"*{said}*", "code": f"`{said}`", "link": f"<{span.url}|{said}>"}
     return shapes.get(span.kind, said)
 

@@ -4,6 +4,7 @@ Limits: docs.slack.dev, "Block Kit reference", and 12,000 characters for the who
 larger ones are refused (`msg_blocks_too_long`) though no page says so.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -122,6 +123,10 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+_BEGUN = re.compile(r"<[^>]*$|&[a-z]{0,3}$")
+"""A link or an entity whose end is not there."""
+
+
 def _clipped(text: str, limit: int) -> str:
     """The text clipped so that it is within the limit once it is escaped, and escaped."""
     return escaped(clipped(text, limit, lambda part: utf16(escaped(part))))
@@ -163,11 +168,20 @@ def _sections(text: str) -> list[dict[str, Any]]:
     while text.strip():
         part = clipped(text, _SECTION, end="")
         if len(part) < len(text):
-            cut = max(part.rfind("\n"), part.rfind(" "))
-            part = part[:cut] if cut > 0 else part
+            part = part[: _cut(part)]
         found.append({"type": "section", "text": _mrkdwn(part)})
         text = text[len(part) :]
     return found
+
+
+def _cut(part: str) -> int:
+    """Where a section may end: not within a link, nor within the three or four signs of a `<`."""
+    begun = _BEGUN.search(part)
+    whole = begun.start() if begun else len(part)
+    cut = max(part.rfind("\n", 0, whole), part.rfind(" ", 0, whole))
+    if part.rfind("<", 0, cut) > part.rfind(">", 0, cut):
+        cut = part.rfind("<", 0, cut)
+    return cut if cut > 0 else whole or len(part)
 
 
 def _mrkdwn(text: str) -> dict[str, str]:

@@ -46,13 +46,20 @@ def utf8(text: str) -> int:
 def clipped(text: str, limit: int, measure: Measure = utf16, end: str = "…") -> str:
     """The text, or its beginning and `end` so that both are no longer than `limit`.
 
+    A measure counts every character at least once, so of a long text only the beginning matters.
+
     >>> clipped("a long title", 8)
     'a long…'
     """
-    if measure(text) <= limit:
+    return shortened(text[: limit + 1], lambda part: measure(part) <= limit, end)
+
+
+def shortened(text: str, fits: Callable[[str], bool], end: str = "…") -> str:
+    """The text, or as much of its beginning as fits with `end` behind it; of a short text."""
+    if fits(text):
         return text
-    fits = bisect_right(range(len(text)), limit, key=lambda n: measure(text[:n] + end)) - 1
-    return text[:fits].rstrip() + end if fits >= 0 else ""
+    count = bisect_right(range(len(text)), 0, key=lambda n: not fits(text[:n] + end)) - 1
+    return text[:count].rstrip() + end if count >= 0 else ""
 
 
 def token(key: str) -> str:

@@ -14,7 +14,7 @@ from ml_platform.alerts.channels import facts as said
 from ml_platform.alerts.channels.base import Remote, Secrets, not_delivered, secret
 from ml_platform.alerts.channels.channel import ClosedError, Receipt
 from ml_platform.alerts.channels.sms import alphabet, segments, simpler
-from ml_platform.alerts.channels.text import clipped, line, token, utf16
+from ml_platform.alerts.channels.text import clipped, line, shortened, token, utf16
 from ml_platform.alerts.channels.wire import Answer, Line
 from ml_platform.alerts.message import Message
 from ml_platform.kernel.errors import PlatformError
@@ -146,11 +146,10 @@ def _words(message: Message) -> str:
 def _fitting(words: str, link: str, count: int) -> str:
     """As much of the words as fit, with the link, into so many segments; empty if none do."""
 
-    def size(text: str) -> int:
-        too_long = utf16(text + link) > LONGEST
-        return LONGEST if too_long else segments(text + link)
+    def fits(text: str) -> bool:
+        return utf16(text + link) <= LONGEST and segments(text + link) <= count
 
-    shown = clipped(words, count, size, end="" if words.isascii() is False else "...")
+    shown = shortened(words[:LONGEST], fits, end="..." if words.isascii() else "")
     return shown + link if shown else ""
 
 

@@ -288,7 +288,7 @@ LONG = st.sampled_from(
 )
 TEXT = st.one_of(
     st.text(max_size=60),
-    st.builds(lambda piece, n: piece * n, LONG, st.sampled_from([1, 40, 700, 9000])),
+    st.builds(lambda piece, n: piece * n, LONG, st.sampled_from([1, 40, 700, 3000])),
     st.sampled_from(["", "```\n" * 9, "<!channel>", "\ud800 half", "\x00\x1b[31m", "#" * 300]),
 )
 URL = st.one_of(
@@ -331,7 +331,7 @@ def test_a_message_that_is_too_long_everywhere_is_shortened_with_its_links(
     reach, kind, piece, gathered
 ):
     told = {
-        one.name: piece * 20_000
+        one.name: piece * (20_000 // len(piece))
         for one in fields(Message)
         if one.type is str and not one.name.endswith("_url") and one.name != "body"
     }
@@ -343,7 +343,7 @@ def test_a_message_that_is_too_long_everywhere_is_shortened_with_its_links(
 
 
 @pytest.mark.parametrize("kind", HTTP_KINDS)
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(message=ANY)
 def test_whatever_a_message_says_is_within_what_the_service_takes(monkeypatch, kind, message):
     posted = []
