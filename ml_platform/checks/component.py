@@ -10,8 +10,8 @@ from ml_platform.checks.result import CheckResult
 from ml_platform.checks.schema import read_schema
 from ml_platform.checks.suite import read_suite
 from ml_platform.checks.validation import check_schema
+from ml_platform.execution.backfill import RANGE_END, RANGE_START
 from ml_platform.execution.component import errors_are_told, loaded_plainly, project_of
-from ml_platform.execution.launch import RANGE_END, RANGE_START
 from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.resource import Tables

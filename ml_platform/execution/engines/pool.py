@@ -98,7 +98,7 @@ def pickled(work: Work) -> bytes:
     Raises:
         DeclarationError: something in it cannot be sent.
     """
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     try:
         content: bytes = cloudpickle.dumps(work)

@@ -119,7 +119,7 @@ class _Tasks:
 
 def do_order(content: bytes, order: Order, plan: Plan) -> bytes:
     """One partition, in a process of Ray; the report is pickled, for metadata may be anything."""
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     ended = _limited(content, order, plan) if _has_limits(plan) else _work(content).do(order)
     try:

@@ -104,7 +104,7 @@ def _received(channel: Connection) -> Work | Trouble:
 def _report(
     work: Work | Trouble, order: Order, memory_bytes: int | None, channel: Connection
 ) -> bytes:
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     if isinstance(work, Trouble):
         return pickle.dumps(Ended(order, trouble=work))
