@@ -1,0 +1,121 @@
+"""The whole way with the real daemon: files arrive, a scenario starts, its child runs get through.
+
+The queue lets one run in. Two scenarios that wait for other runs are started at once; had their
+children needed a place in the queue, nothing would ever end.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ml_platform.scenarios.recorder import Recorder
+
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE_S = 240
+
+PROJECT = """
+import os
+
+import dagster as dg
+from ml_platform.scenarios.job import scenario_job
+from ml_platform.scenarios.sensor import scenario_sensor
+from ml_platform.scenarios.words import ScenarioWords
+
+WATCHED = [{"name": "arrival", "every": "1s", "grace": "0s",
+            "files": {"paths": [os.environ["ARRIVALS"]]}}]
+
+@dg.asset(key=["raw", "sales"])
+def sales():
+    return 1
+
+inner = ScenarioWords(name="inner", steps=[{"name": "build", "build": {"selection": "*"}}])
+outer = [
+    ScenarioWords(name=name, triggers=WATCHED, steps=[{"name": "call", "run_scenario": "inner"}])
+    for name in ("outer_one", "outer_two")
+]
+defs = dg.Definitions(
+    assets=[sales],
+    jobs=[scenario_job("shop", one) for one in (inner, *outer)],
+    sensors=[scenario_sensor("shop", one) for one in outer],
+)
+"""
+WORKSPACE = """
+load_from:
+  - python_file: {relative_path: defs.py, location_name: shop, working_directory: .}
+"""
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A folder with that project, and the daemon on it; the queue lets one run in."""
+    folder = tmp_path / "host"
+    (folder / "in").mkdir(parents=True)
+    shutil.copy(REPOSITORY / "dagster.yaml", folder)
+    (folder / "defs.py").write_text(PROJECT)
+    (folder / "workspace.yaml").write_text(WORKSPACE)
+    for name, value in {
+        "DAGSTER_HOME": folder,
+        "ML_PLATFORM_HOME": folder / "var",
+        "ML_PLATFORM_MAX_CONCURRENT_RUNS": 1,
+        "ARRIVALS": folder / "in",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    words = [sys.executable, "-m", "dagster"]
+    subprocess.run([*words, "instance", "info"], cwd=folder, check=True, capture_output=True)
+    with (folder / "log").open("w") as log:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
+            cwd=folder, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    yield folder
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(daemon.pid, signal.SIGTERM)
+    try:
+        daemon.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.wait()
+
+
+def wait(folder, condition, what):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(
+                f"{what}: not within {PATIENCE_S} s\n{(folder / 'log').read_text()[-8000:]}"
+            )
+        time.sleep(0.5)
+
+
+@pytest.mark.fault
+def test_scenarios_that_wait_for_other_runs_never_take_their_places(host):
+    record = Recorder(f"sqlite:///{host / 'var' / 'dagster' / 'scenarios.db'}")
+    names = ("outer_one", "outer_two")
+    wait(host, lambda: all(record.rows("shop", name) for name in names), "the first looks")
+    (host / "in" / "a.csv").write_text("1")
+    with dg.DagsterInstance.get() as instance:
+
+        def ended():
+            runs = [
+                run for name in names for run in instance.get_runs(dg.RunsFilter(job_name=name))
+            ]
+            assert not [run for run in runs if run.status == dg.DagsterRunStatus.FAILURE]
+            return len([run for run in runs if run.is_success]) == len(names)
+
+        wait(host, ended, "both scenarios")
+        runs = instance.get_runs()
+    # Each: its own run, the inner scenario's, and that one's build; each change started one.
+    assert len(runs) == 2 * 3
+    assert all(run.is_success for run in runs)
+    for name in names:
+        decisions = [row.decision for row in record.rows("shop", name)]
+        assert decisions[0] == "first"
+        assert decisions.count("fired") == 1
