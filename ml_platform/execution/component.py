@@ -7,6 +7,7 @@ person can act on. It knows nothing of what the function does.
 
 import functools
 import hashlib
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -239,6 +240,8 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
                 else:
                     yield from fanned_out(context, work, definition, planned(self.execution))
 
+        # Dagster asks each function for its signature several times; all have the same.
+        step.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
         spec = dg.AssetSpec(
             key=dg.AssetKey(self.table_key.parts),
             deps=[dg.AssetKey(name.key.parts) for name in reads],
@@ -281,6 +284,8 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             return dg.BackfillPolicy.single_run()
         return dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 
+
+_SIGNATURE = inspect.signature(lambda context, _inputs: None)
 
 _told_by_loader: ContextVar[Mapping[str, Any]] = ContextVar("_told_by_loader", default={})  # noqa: B039 - nothing changes it
 
