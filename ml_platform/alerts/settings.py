@@ -40,7 +40,7 @@ class AlertSettings:
         home = Settings.from_environment(environ).home
         file = home / "dagster" / "alerts.db"
         return cls(
-            url=_with_driver(environ.get("ML_PLATFORM_ALERTS_URL") or f"sqlite:///{file}"),
+            url=environ.get("ML_PLATFORM_ALERTS_URL") or f"sqlite:///{file}",
             home=home,
             ui_url=(environ.get("ML_PLATFORM_UI_URL") or "http://127.0.0.1:3000").rstrip("/"),
             ack_url=(
@@ -72,14 +72,3 @@ def _make_once(file: Path) -> None:
         pass
     finally:
         own.unlink()
-
-
-def _with_driver(url: str) -> str:
-    """`postgresql://` names no driver, and SQLAlchemy's own choice may not be installed."""
-    scheme, separator, rest = url.partition("://")
-    if scheme in {"postgres", "postgresql"}:
-        import importlib.util
-
-        driver = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg2"
-        return f"postgresql+{driver}{separator}{rest}"
-    return url

@@ -1,23 +1,20 @@
-"""The outbox's tables, in SQLite beside Dagster's own or in PostgreSQL, and how they are opened.
+"""The outbox's tables, in SQLite beside Dagster's own or in PostgreSQL.
 
 Several processes work on them at once: a sensor a project, and the `alerts` commands. Times are
 seconds since 1970, UTC, because SQLite keeps no time zones.
 """
 
 import functools
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_platform.kernel.errors import SettingsError, UnavailableError
+from ml_platform.kernel.errors import SettingsError
+from ml_platform.storage.database import opened_with
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData
 
 VERSION = "1"
 """Of these tables; another one's are not touched."""
-
-_BUSY_S = 30
-_LOCK = 0x616C65727473  # "alerts": the advisory lock under which PostgreSQL's tables are made
 
 
 @functools.cache
@@ -204,67 +201,20 @@ def opened(url: str) -> "Engine":
         SettingsError: the address is none, or its tables are of another version.
         UnavailableError: the database does not answer.
     """
-    import sqlalchemy as sa
-    from sqlalchemy import exc
-
-    try:
-        engine = _engine(sa.make_url(url))
-        with engine.begin() as connection:
-            _make(connection)
-    except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
-        raise SettingsError(
-            "ML_PLATFORM_ALERTS_URL", str(error), allowed="sqlite:///file or postgresql://..."
-        ) from error
-    except exc.OperationalError as error:
-        shown = sa.make_url(url).render_as_string(hide_password=True)
-        raise UnavailableError(f"outbox {shown}", str(error.orig)) from error
+    engine = opened_with(metadata(), url, "ML_PLATFORM_ALERTS_URL")
+    with engine.begin() as connection:
+        _check_version(connection)
     return engine
 
 
-def _engine(url: Any) -> "Engine":
-    import sqlalchemy as sa
-
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_S})
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    # A transaction that first reads and then writes could not wait for another's lock.
-    sa.event.listen(engine, "begin", lambda one: one.exec_driver_sql("BEGIN IMMEDIATE"))
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # Python's own BEGIN comes too late
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000}")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        # The change of mode waits for nobody, so it is made under the lock of a transaction's
-        # neighbour: whoever holds the file now makes it or leaves it to the next connection.
-        _try_wal(connection)
-
-
-def _try_wal(connection: Any) -> None:
-    import contextlib
-    import sqlite3
-
-    with contextlib.suppress(sqlite3.OperationalError):
-        connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _make(connection: "Connection") -> None:
-    """Make the tables where they are not; processes that start at once come one after the other."""
+def _check_version(connection: "Connection") -> None:
     from sqlalchemy import text
 
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    metadata().create_all(connection)
-    where = "WHERE project = '' AND name = 'version'"
-    found = connection.execute(text(f"SELECT value FROM alert_cursors {where}")).scalar()
-    if found is None:
-        connection.execute(
-            text("INSERT INTO alert_cursors VALUES ('', 'version', :version)"), {"version": VERSION}
-        )
-    elif found != VERSION:
+    own = "INSERT INTO alert_cursors VALUES ('', 'version', :version) ON CONFLICT DO NOTHING"
+    connection.execute(text(own), {"version": VERSION})
+    asked = "SELECT value FROM alert_cursors WHERE project = '' AND name = 'version'"
+    found = connection.execute(text(asked)).scalar()
+    if found != VERSION:
         raise SettingsError(
             "outbox", f"its tables are of version {found}", allowed=VERSION, fix="name another one"
         )

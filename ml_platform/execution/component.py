@@ -285,7 +285,7 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
         return dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 
 
-_SIGNATURE = inspect.signature(lambda context, _inputs: None)
+_SIGNATURE = inspect.signature(lambda _context, _inputs: None)
 
 _told_by_loader: ContextVar[Mapping[str, Any]] = ContextVar("_told_by_loader", default={})  # noqa: B039 - nothing changes it
 

@@ -4,8 +4,6 @@ import stat
 import subprocess
 import sys
 
-import pytest
-
 from ml_platform.alerts.settings import AlertSettings
 
 
@@ -19,15 +17,6 @@ def test_everything_has_a_default_that_needs_no_server(tmp_path):
     assert (found.ui_url, found.ack_url) == ("http://127.0.0.1:3000", "http://127.0.0.1:3001")
     assert found.environment == "local"
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "given", ["postgres://u:p@h/d", "postgresql://u:p@h/d", "postgresql+psycopg2://u:p@h/d"]
-)
-def test_an_address_of_postgresql_gets_a_driver_that_is_there(tmp_path, given):
-    url = read(tmp_path, ML_PLATFORM_ALERTS_URL=given).url
-    assert url.partition("://")[0] in {"postgresql+psycopg", "postgresql+psycopg2"}
-    assert url.endswith("://u:p@h/d")
 
 
 def test_the_end_of_an_address_has_no_slash(tmp_path):
