@@ -334,6 +334,22 @@ def test_a_failed_check_says_on_its_asset_what_is_wrong(served, page):
     shoot(page, "failed-check", {"x": 0, "y": 0, "width": 1280, "height": 950})
 
 
+def test_a_prepared_table_shows_its_receipt(served, page):
+    page.goto(f"{served.dagster}/locations/delivery/asset-groups/delivery/lineage")
+    page.get_by_role("button", name="Materialize all").click()
+    page.get_by_role("link", name="View", exact=True).click()
+    page.wait_for_url("**/runs/**")
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible()
+
+    page.goto(f"{served.dagster}/assets/features/deliveries_prepared?view=events")
+    row = page.locator("tr").filter(has_text=re.compile("^receipt(?!_)"))
+    row.get_by_text("[Show Markdown]").click()
+    shown = page.get_by_role("dialog")
+    expect(shown).to_contain_text("600 rows came, 600 left.")
+    expect(shown.locator("table")).to_contain_text("error on hidden cells")
+    shoot(page, "receipt-in-ui")
+
+
 def test_a_broken_declaration_shows_as_itself_with_what_is_wrong(served, page):
     page.goto(f"{served.dagster}/locations/shop/asset-groups/shop/lineage")
     texts = sorted(text for text, _ in boxes(page, count=2))

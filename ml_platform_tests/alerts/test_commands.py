@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from ml_platform.alerts.event import Event
 from ml_platform.alerts.installed import ack_url, known_channels, outbox_here, place_of
@@ -36,7 +37,7 @@ def home(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ML_PLATFORM_HOME", str(tmp_path))
     monkeypatch.setenv("ML_PLATFORM_CHANNELS", str(tmp_path / "channels.yaml"))
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setattr("ml_platform.alerts.commands.console", Console(width=250))
     (tmp_path / "channels.yaml").write_text("inbox: {type: folder}\nchat: {type: folder}\n")
     return tmp_path
 

@@ -109,11 +109,12 @@ def test_the_iterator_may_be_closed_early_and_leaves_nobody():
             time.sleep(1000)
         return Made(None, {})
 
+    others = set(psutil.Process().children(recursive=True))
     work = Work("shop", TableKey("raw", "a"), TableStore("nowhere"), "run", "run", make)
     ended = LocalPool(Plan(max_parallel=2), print).run(work, [Order(one) for one in LETTERS])
     assert next(ended).order == Order("a")
     ended.close()
-    assert not psutil.Process().children(recursive=True)
+    assert set(psutil.Process().children(recursive=True)) <= others
 
 
 @pytest.mark.fault
