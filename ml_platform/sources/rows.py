@@ -163,7 +163,7 @@ def _array(values: list[Any], column: "pa.Field", subject: str, seen: int) -> "p
 
     try:
         return pa.array(_converted(values, column.type), column.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError):
+    except (pa.ArrowException, ValueError, TypeError):
         for row, value in enumerate(values, start=seen + 1):
             if not _fits(value, column.type):
                 raise mixture(subject, row, column.name, value, str(column.type)) from None
@@ -175,7 +175,7 @@ def _fits(value: Any, kind: "pa.DataType") -> bool:
 
     try:
         pa.array(_converted([value], kind), kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError):
+    except (pa.ArrowException, ValueError, TypeError):
         return False
     return True
 

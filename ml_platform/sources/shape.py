@@ -123,7 +123,7 @@ def cast_batches(
             column = batch.column(batch.schema.get_field_index(name))
             try:
                 arrays.append(cast(column, wanted.type))
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            except pa.ArrowException as error:
                 row = first_misfit(column, wanted.type)
                 raise _misfit(
                     subject, f"{place(seen + row)}, column '{name}'", column[row], wanted.type
@@ -150,7 +150,7 @@ def first_misfit(column: "pa.Array", kind: "pa.DataType") -> int:
         middle = (low + high) // 2
         try:
             cast(column[low:middle], kind)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        except pa.ArrowException:
             high = middle
         else:
             low = middle

@@ -45,7 +45,9 @@ def test_postgres_is_opened_by_the_url_that_people_write(postgres_url):
         engine = opened_with(table(), postgres_url, "X")
         with engine.begin() as connection:
             connection.execute(sa.text("INSERT INTO numbers VALUES (1)"))
+            found = connection.execute(sa.text("SELECT count(*) FROM numbers")).scalar_one()
         engine.dispose()
+    assert found == 2
 
 
 @pytest.mark.parametrize(

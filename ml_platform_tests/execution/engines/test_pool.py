@@ -28,7 +28,7 @@ def run(make, plan, partitions=LETTERS, log=lambda _: None, root="nowhere"):
     return {str(one.order): one for one in ended}
 
 
-def only_a_fails(found, *said):
+def assert_only_a_fails(found, *said):
     assert {name for name, one in found.items() if one.trouble} == {"a"}
     for words in said:
         assert words in found["a"].trouble.text
@@ -84,7 +84,7 @@ def test_a_result_that_cannot_be_sent_fails_its_partition_alone():
 
         return Made(None, {"lock": threading.Lock() if step.partition == "a" else None})
 
-    only_a_fails(run(make, Plan(max_parallel=2)), "cannot pickle")
+    assert_only_a_fails(run(make, Plan(max_parallel=2)), "cannot pickle")
 
 
 def test_work_that_a_worker_cannot_read_fails_every_partition_with_the_reason(tmp_path):
@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_ends_its_partition_alone(number):
             os.kill(os.getpid(), number)
         return Made(None, {})
 
-    trouble = only_a_fails(run(make, Plan(max_parallel=2)), f"was ended by {number.name}")
+    trouble = assert_only_a_fails(run(make, Plan(max_parallel=2)), f"was ended by {number.name}")
     assert trouble.retryable
 
 
@@ -136,7 +136,7 @@ def test_a_worker_that_leaves_ends_its_partition_alone():
             sys.exit(3)
         return Made(None, {})
 
-    only_a_fails(run(make, Plan(max_parallel=2)), "ended with code 3")
+    assert_only_a_fails(run(make, Plan(max_parallel=2)), "ended with code 3")
 
 
 @pytest.mark.fault
@@ -148,7 +148,7 @@ def test_a_partition_that_hangs_is_ended_alone():
             time.sleep(1000)
         return Made(None, {})
 
-    trouble = only_a_fails(
+    trouble = assert_only_a_fails(
         run(make, Plan(max_parallel=2, timeout_s=6)), "not made within 6 s", "`timeout_s:`"
     )
     assert trouble.retryable
@@ -181,7 +181,9 @@ def test_a_partition_that_takes_too_much_is_tried_once_with_more():
 @pytest.mark.fault
 def test_a_partition_that_takes_too_much_twice_fails_alone_and_says_what_to_set():
     found = run(hungry(2000), Plan(max_parallel=2, memory_bytes=250 * 2**20))
-    trouble = only_a_fails(found, "of memory", "at the first try", "set `memory:` of its execution")
+    trouble = assert_only_a_fails(
+        found, "of memory", "at the first try", "set `memory:` of its execution"
+    )
     assert not trouble.retryable
 
 
@@ -192,7 +194,7 @@ def test_an_error_that_says_no_memory_counts_as_too_much():
             raise MemoryError
         return Made(None, {})
 
-    only_a_fails(run(make, Plan(max_parallel=2, memory_bytes=2**30)), "set `memory:`")
+    assert_only_a_fails(run(make, Plan(max_parallel=2, memory_bytes=2**30)), "set `memory:`")
 
 
 DRIVER = """
