@@ -22,11 +22,17 @@ from ml_platform.scenarios.course import (
     is_to_run,
     limited_to,
 )
-from ml_platform.scenarios.steps import CHAIN_TAG, SCENARIO_TAG, Place, repository_of, work_of
+from ml_platform.scenarios.steps.place import (
+    CHAIN_TAG,
+    OUTCOME_TAG,
+    PROJECT_TAG,
+    SCENARIO_TAG,
+    Place,
+    repository_of,
+)
+from ml_platform.scenarios.steps.work import work_of
 from ml_platform.scenarios.words import ScenarioWords, Step
 
-PROJECT_TAG = "ml_platform/project"
-TRIGGER_TAG = "ml_platform/trigger"
 _KEEPER = "course"
 """Of what goes between steps; the project's own I/O manager keeps tables."""
 
@@ -86,13 +92,14 @@ def _op(scenario: ScenarioWords, steps: list[Step], number: int) -> dg.OpDefinit
                 context.log.info("skipped: `if: %s` does not hold", step.if_)
                 yield dg.Output(_kept(course.after(step, Result(Outcome.skipped))), "course")
                 return
-            place = _place(context, scenario)
+            place = _place(context, scenario, step)
         result = _tried(context, step, course, place)
         metadata = _metadata(result, place)
         if result.outcome is Outcome.failed:
             _retry(context, step)
             context.log.error("step %s failed: %s", step.name, result.reason)
             if not goes_on:
+                _tag(context, Outcome.failed)
                 raise dg.Failure(result.reason, metadata=metadata, allow_retries=False)
         context.add_output_metadata(metadata, "course")
         yield dg.Output(_kept(course.after(step, result)), "course")
@@ -132,14 +139,18 @@ def _tried(context: dg.OpExecutionContext, step: Step, course: Course, place: Pl
     return result
 
 
-def _place(context: dg.OpExecutionContext, scenario: ScenarioWords) -> Place:
+def _place(context: dg.OpExecutionContext, scenario: ScenarioWords, step: Step) -> Place:
     above = context.run.tags.get(CHAIN_TAG, "")
     return Place(
-        context.instance,
-        repository_of(context),
-        context.run_id,
-        scenario.name,
-        tuple(filter(None, above.split(","))),
+        instance=context.instance,
+        repository=repository_of(context),
+        run_id=context.run_id,
+        project=context.run.tags.get(PROJECT_TAG, ""),
+        scenario=scenario.name,
+        step=step.name,
+        above=tuple(filter(None, above.split(","))),
+        resource=lambda name: getattr(context.resources, name),
+        say=context.log.info,
     )
 
 
@@ -157,6 +168,7 @@ def _outcome(scenario: ScenarioWords) -> dg.OpDefinition:
     def outcome(context: dg.OpExecutionContext, inputs: Mapping[str, Any]) -> Any:
         course = _course(inputs["before"])
         context.log.info("the scenario's outcome: %s", course.outcome)
+        _tag(context, course.outcome)
         if course.outcome is Outcome.failed:
             failed = [n for n, one in course.steps.items() if one["outcome"] == Outcome.failed]
             reasons = "; ".join(f"{n}: {course.steps[n]['reason']}" for n in failed)
@@ -171,6 +183,11 @@ def _outcome(scenario: ScenarioWords) -> dg.OpDefinition:
         outs=_OUT,
         description="How the run has ended as a whole.",
     )
+
+
+def _tag(context: dg.OpExecutionContext, outcome: Outcome) -> None:
+    """Say on the run how the scenario has ended; a killed run says nothing."""
+    context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: str(outcome).lower()})
 
 
 def _course(kept: Mapping[str, Any]) -> Course:

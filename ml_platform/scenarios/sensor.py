@@ -8,9 +8,13 @@ import dagster as dg
 from ml_platform.kernel.clock import Clock, system_clock
 from ml_platform.kernel.errors import UnavailableError
 from ml_platform.kernel.settings import Settings
-from ml_platform.scenarios.job import PROJECT_TAG, TRIGGER_TAG
 from ml_platform.scenarios.recorder import Recorder, recorder_here
-from ml_platform.scenarios.steps import SCENARIO_TAG, start_config
+from ml_platform.scenarios.steps.place import (
+    PROJECT_TAG,
+    SCENARIO_TAG,
+    TRIGGER_TAG,
+    start_config,
+)
 from ml_platform.scenarios.triggers import Cursor, Round, Start, Watch, go_round
 from ml_platform.scenarios.watch.files import look_at_files
 from ml_platform.scenarios.watch.look import Look

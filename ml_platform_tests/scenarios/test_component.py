@@ -9,7 +9,7 @@ import pytest
 from ml_platform.kernel.clock import system_clock
 from ml_platform.scenarios import sensor as sensors
 from ml_platform.scenarios.recorder import recorder_here
-from ml_platform.scenarios.steps import PARENT_TAG, within
+from ml_platform.scenarios.steps.place import OUTCOME_TAG, PARENT_TAG, within
 
 
 class Clock:
@@ -59,6 +59,10 @@ class Stage:
             if e.event_type == dg.DagsterEventType.STEP_OUTPUT and e.step_key == event.step_key
         ]  # fmt: skip
         return {k: v.value for k, v in outputs[-1].step_output_data.metadata.items()}
+
+    def outcome_tag(self, result):
+        """How the run says that it ended, to who looks for it later."""
+        return self.instance.get_run_by_id(result.run_id).tags.get(OUTCOME_TAG)
 
     def outcomes(self, result):
         course = result.output_for_node("outcome", "course")
@@ -142,6 +146,7 @@ def test_a_failed_step_fails_the_run_and_the_later_ones_do_not_run(stage):
         in failure.step_failure_data.user_failure_data.description
     )
     assert stage.child_runs(result.run_id) == []
+    assert stage.outcome_tag(result) == "failed"
 
 
 def test_a_step_may_follow_a_failure_and_the_run_fails_all_the_same(stage):
@@ -161,6 +166,7 @@ def test_a_step_may_follow_a_failure_and_the_run_fails_all_the_same(stage):
     assert made == {"bad": "FAILED", "rescue": "SUCCESS", "tidy": "SUCCESS"}
     assert stage.metadata(result, "later") == {}
     assert len(stage.child_runs(result.run_id)) == 3
+    assert stage.outcome_tag(result) == "failed"
 
 
 def test_a_failure_that_may_be_is_a_warning(stage):
@@ -171,6 +177,7 @@ def test_a_failure_that_may_be_is_a_warning(stage):
     result = stage.run()
     assert result.success
     assert stage.outcomes(result) == {"bad": "FAILED", "warned": "SUCCESS"}
+    assert stage.outcome_tag(result) == "warning"
 
 
 def test_parameters_win_over_variables_and_steps_set_more(stage):
