@@ -54,7 +54,7 @@ def write_sales_database(frame: "pd.DataFrame", url: str) -> int:
     from sqlalchemy.exc import OperationalError
 
     from ml_platform.kernel.environment import hide
-    from ml_platform.sources.sql import database_url, shown_url
+    from ml_platform.storage.connection import database_url, shown_url
 
     target = database_url(url)
     engine = create_engine(target, poolclass=NullPool)

@@ -10,32 +10,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from ml_platform.kernel.environment import resolve
 from ml_platform.kernel.errors import (
     DataError,
     DeclarationError,
-    NotFoundError,
-    SettingsError,
     closest,
 )
 from ml_platform.sources import rows
 from ml_platform.sources.shape import Shape, cast_batches
-from ml_platform.sources.sql_errors import told
 from ml_platform.sources.window import Moment, Window, unused
+from ml_platform.storage.connection import database_engine, database_url, secrets_of, shown_url
+from ml_platform.storage.sql_errors import told
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import URL, CursorResult, Engine, TextClause
 
 PARAMETERS = ("start", "end")
-
-_CONNECT_TIMEOUT_S = 10
-_SECRET_WORDS = ("pass", "secret", "token", "key")
 
 
 @dataclass(frozen=True)
@@ -87,10 +79,10 @@ def read_query(
     url = database_url(source.url, environ)
     subject = f"query on {shown_url(url)}"
     statement = _bound(source.query, window, url, subject)
-    engine = _engine(url, subject)
+    engine = database_engine(url, subject)
     with ExitStack() as stack:
         stack.callback(engine.dispose)
-        stack.enter_context(told(subject, engine, _secrets_of(url)))
+        stack.enter_context(told(subject, engine, secrets_of(url)))
         result = stack.enter_context(_executed(engine, statement, source.batch_rows, subject))
         names = _names(result, subject)
         first = result.fetchmany(source.batch_rows)
@@ -136,51 +128,6 @@ def _schema(
     return rows.learnt_types(names, first, types, shape.dtypes, subject)
 
 
-def database_url(template: str, environ: Mapping[str, str] = os.environ) -> "URL":
-    """The URL with its `${NAME}` filled; in user and password any character may be in a value.
-
-    Raises:
-        SettingsError: a variable is missing, or this is no URL; the URL itself is not shown.
-    """
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    login, at, place = template.rpartition("@")
-    filled = (
-        resolve(login, "database URL", environ, lambda value: quote(value, safe=""))
-        + at
-        + resolve(place, "database URL", environ)
-    )
-    try:
-        url = make_url(filled)
-    except (ArgumentError, ValueError):
-        raise SettingsError(
-            "database URL",
-            "it is not written as one (it is not shown, for it may hold a password)",
-            allowed="dialect://user:password@host:port/database, or sqlite:////folder/file.db",
-        ) from None
-    if url.drivername == "postgresql" and find_spec("psycopg"):
-        return url.set(drivername="postgresql+psycopg")
-    return url
-
-
-def shown_url(url: "URL") -> str:
-    """The database's place for messages: neither user nor password nor options."""
-    port = f":{url.port}" if url.port else ""
-    return f"{url.get_backend_name()}://{url.host or ''}{port}/{url.database or ''}"
-
-
-def _secrets_of(url: "URL") -> list[str]:
-    options = [
-        value
-        for name, values in url.query.items()
-        if any(word in name.lower() for word in _SECRET_WORDS)
-        for value in ([values] if isinstance(values, str) else values)
-    ]
-    password = str(url.password) if url.password else ""
-    return [password, quote(password, safe=""), *options]
-
-
 def _bound(query: str, window: Window | None, url: "URL", subject: str) -> "TextClause":
     """The query with the window's start and end as typed parameters."""
     from sqlalchemy import bindparam, text
@@ -212,41 +159,6 @@ def _as_stored(moment: Moment, url: "URL") -> Moment | str:
     if url.get_backend_name() != "sqlite":
         return moment
     return moment.isoformat(" ") if isinstance(moment, datetime) else moment.isoformat()
-
-
-def _engine(url: "URL", subject: str) -> "Engine":
-    from sqlalchemy import NullPool, create_engine
-    from sqlalchemy.exc import NoSuchModuleError
-
-    if url.get_backend_name() == "sqlite":
-        _refuse_missing_file(url, subject)
-    arguments = (
-        {"connect_timeout": _CONNECT_TIMEOUT_S} if url.get_backend_name() == "postgresql" else {}
-    )
-    try:
-        return create_engine(url, poolclass=NullPool, connect_args=arguments)
-    except (ImportError, NoSuchModuleError) as error:
-        raise SettingsError(
-            subject,
-            f"the driver for {url.drivername} is missing: {error}",
-            allowed="postgresql with pip install 'ml-platform[postgres]'; sqlite is always there",
-            fix="install the driver, or correct the beginning of the URL",
-        ) from error
-
-
-def _refuse_missing_file(url: "URL", subject: str) -> None:
-    """SQLite would make an empty database of a misspelt name."""
-    name = url.database or ":memory:"
-    file = Path(name)
-    if name == ":memory:" or name.startswith("file:") or file.exists():
-        return
-    there = sorted(one.name for one in file.parent.iterdir()) if file.parent.is_dir() else []
-    raise NotFoundError(
-        subject,
-        "there is no such database file",
-        allowed=closest(file.name, there) if there else f"no file lies in {file.parent}",
-        fix="correct the URL; four slashes begin an absolute path",
-    )
 
 
 @contextmanager

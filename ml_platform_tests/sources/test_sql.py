@@ -16,7 +16,7 @@ from ml_platform.kernel.errors import (
     UnavailableError,
 )
 from ml_platform.sources.shape import Shape
-from ml_platform.sources.sql import SqlSource, database_url, read_query, shown_url
+from ml_platform.sources.sql import SqlSource, read_query
 from ml_platform.sources.window import Window
 from ml_platform_tests.conftest import PASSWORD
 
@@ -270,12 +270,6 @@ def test_a_driver_that_is_missing_is_named(url):
     with pytest.raises(SettingsError, match=r"driver for (oracle|postgers) is missing") as caught:
         rows(url, "SELECT 1 AS one")
     assert "s3cret" not in str(caught.value)
-
-
-def test_a_whole_url_may_come_from_the_environment():
-    url = database_url("${DSN}", {"DSN": "postgresql://me:p%40ss@db:5433/shop?sslmode=require"})
-    assert (url.drivername, url.password) == ("postgresql+psycopg", "p@ss")
-    assert shown_url(url) == "postgresql://db:5433/shop"
 
 
 @pytest.mark.parametrize(
