@@ -9,10 +9,10 @@ from rich.table import Table
 
 from ml_platform.kernel.clock import system_clock
 from ml_platform.kernel.errors import DeclarationError, NotFoundError
+from ml_platform.scenarios.parts import seconds
 from ml_platform.scenarios.recorder import Row, recorder_here
 from ml_platform.scenarios.rehearse import compared, suggested
 from ml_platform.scenarios.settle import Rules
-from ml_platform.scenarios.words import seconds
 
 if TYPE_CHECKING:
     from ml_platform.scenarios.recorder import Recorder

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.execution.component import loaded_plainly, project_of
 from ml_platform.execution.scaffold import ExampleScaffolder
-from ml_platform.scenarios import times, words
+from ml_platform.scenarios import times, trigger_words, words
 from ml_platform.scenarios.job import scenario_job
 from ml_platform.scenarios.sensor import scenario_sensor
 
@@ -17,15 +17,35 @@ class TimeField(times.Time, dg.Resolvable):
     """When: a cron expression, or `every` so many units `at` a time of day."""
 
 
-class FilesField(words.Files, dg.Resolvable):
+class FilesField(trigger_words.Files, dg.Resolvable):
     """Files that are watched."""
 
 
-class TablesField(words.Tables, dg.Resolvable):
+class TablesField(trigger_words.Tables, dg.Resolvable):
     """Tables of this project that are watched."""
 
 
-class TriggerField(words.Trigger, dg.Resolvable):
+class ModelsField(trigger_words.Models, dg.Resolvable):
+    """Models of this project whose champion is watched."""
+
+
+class SqlField(trigger_words.Sql, dg.Resolvable):
+    """A query whose result is watched."""
+
+
+class AfterScenarioField(trigger_words.AfterScenario, dg.Resolvable):
+    """Another scenario whose ends are watched."""
+
+
+class PythonField(trigger_words.PythonLook, dg.Resolvable):
+    """A function that says whether to start, and with which parameters."""
+
+
+class WebhookField(trigger_words.Webhook, dg.Resolvable):
+    """Signed calls over HTTP."""
+
+
+class TriggerField(trigger_words.Trigger, dg.Resolvable):
     """What starts the scenario."""
 
     time: TimeField | None = Field(default=None, description="At certain times.")
@@ -33,6 +53,13 @@ class TriggerField(words.Trigger, dg.Resolvable):
     tables: TablesField | None = Field(
         default=None, description="When tables of the project change."
     )
+    models: ModelsField | None = Field(default=None, description="When models have a new champion.")
+    sql: SqlField | None = Field(default=None, description="When the result of a query changes.")
+    after_scenario: AfterScenarioField | None = Field(
+        default=None, description="When another scenario has ended."
+    )
+    python: PythonField | None = Field(default=None, description="When a function says so.")
+    webhook: WebhookField | None = Field(default=None, description="When it is called over HTTP.")
 
 
 class BuildField(words.Build, dg.Resolvable):

@@ -44,7 +44,7 @@ class Row:
 
 @functools.cache
 def metadata() -> "MetaData":
-    """The one table."""
+    """The tables: evaluations, the triggers that take calls, and the calls."""
     import sqlalchemy as sa
 
     made = sa.MetaData()
@@ -64,6 +64,24 @@ def metadata() -> "MetaData":
         required("count", sa.Integer),
         sa.Index("scenario_evaluations_of", "project", "scenario", "trigger", "id"),
         sa.Index("scenario_evaluations_age", "last_at"),
+    )
+    whose = ("project", "scenario", "trigger")
+    sa.Table(
+        "scenario_hooks",
+        made,
+        *(sa.Column(name, sa.Text, primary_key=True) for name in whose),
+        required("secret"),
+        required("seen_at", sa.Double),
+    )
+    sa.Table(
+        "scenario_calls",
+        made,
+        sa.Column("id", whole, primary_key=True, autoincrement=True),
+        *(required(name) for name in (*whose, "call_id", "params")),
+        required("at", sa.Double),
+        sa.UniqueConstraint(*whose, "call_id"),
+        sa.Index("scenario_calls_age", "at"),
+        sqlite_autoincrement=True,  # a number is never given again
     )
     return made
 

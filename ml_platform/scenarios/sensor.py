@@ -3,34 +3,36 @@
 What it remembers is in Dagster's cursor, which is kept together with the requests.
 """
 
+import time
+
 import dagster as dg
 
 from ml_platform.kernel.clock import Clock, system_clock
 from ml_platform.kernel.errors import UnavailableError
 from ml_platform.kernel.settings import Settings
+from ml_platform.scenarios.called import look_at_calls
+from ml_platform.scenarios.calls import Calls, Hook
 from ml_platform.scenarios.recorder import Recorder, recorder_here
-from ml_platform.scenarios.steps.place import (
-    PROJECT_TAG,
-    SCENARIO_TAG,
-    TRIGGER_TAG,
-    start_config,
-)
+from ml_platform.scenarios.runs import champion, ended_runs, is_running
+from ml_platform.scenarios.settle import State
+from ml_platform.scenarios.steps.place import TRIGGER_TAG, start_config
+from ml_platform.scenarios.trigger_words import Trigger
 from ml_platform.scenarios.triggers import Cursor, Round, Start, Watch, go_round
+from ml_platform.scenarios.watch.champions import look_at_champions
+from ml_platform.scenarios.watch.endings import look_at_endings
 from ml_platform.scenarios.watch.files import look_at_files
+from ml_platform.scenarios.watch.functions import look_with_function
+from ml_platform.scenarios.watch.limited import limited
 from ml_platform.scenarios.watch.look import Look
+from ml_platform.scenarios.watch.queries import look_at_query
 from ml_platform.scenarios.watch.tables import look_at_tables
-from ml_platform.scenarios.words import ScenarioWords, Trigger
+from ml_platform.scenarios.words import ScenarioWords
 from ml_platform.storage.tables import TableStore
 
 SHORTEST_S = 5
 LONGEST_S = 30
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+_ROUND_S = 45.0
+"""All looks of a round together; Dagster gives a tick sixty seconds, and then loses all of it."""
 
 
 def scenario_sensor(
@@ -44,7 +46,7 @@ def scenario_sensor(
             scenario.triggers,
             Cursor.read(context.cursor, now),
             now,
-            watcher(project),
+            watcher(context.instance, project, scenario.name, now),
             is_running=is_running(context.instance, project, scenario.name),
         )
         _record(context, recorder_here(), project, scenario, done)
@@ -69,29 +71,55 @@ def interval(scenario: ScenarioWords) -> int:
     waits = [float(LONGEST_S)]
     for one in scenario.triggers:
         if not one.time:
-            waits += [float(one.every), float(one.grace) or LONGEST_S]
+            waits += [one.interval, one.rules.grace or LONGEST_S]
     return int(max(SHORTEST_S, min(waits)))
 
 
-def watcher(project: str) -> Watch:
-    """Looks at what a trigger of a project watches."""
+def watcher(instance: dg.DagsterInstance, project: str, scenario: str, now: float) -> Watch:
+    """Looks at what a trigger of a scenario watches; made for one round."""
+    end = time.monotonic() + _ROUND_S
 
-    def watch(trigger: Trigger) -> Look:
-        if trigger.tables:
-            settings = Settings.from_environment()
-            store = TableStore(settings.storage_root, settings.memory_limit)
-            return look_at_tables(store, project, trigger.tables.keys, trigger.tables.partitions)
-        files = trigger.files
-        assert files  # noqa: S101 - for mypy: times are not watched, and there is no other kind
-        return look_at_files(files.paths, files.pattern, files.by, files.marker)
+    def watch(trigger: Trigger, state: State) -> Look:
+        key = f"{project}/{scenario}/{trigger.name}"
+        left = end - time.monotonic()
+        if left <= 0:
+            raise UnavailableError(
+                key, f"earlier looks took all of the {_ROUND_S:.0f} s of a round"
+            )
+        if trigger.after_scenario:
+            words = trigger.after_scenario
+            other = words.project or project
+            ended = ended_runs(instance, other, words.scenario, now)
+            me = f"{project}/{scenario}"
+            return look_at_endings(words, other, me, state.handled, ended, now)
+        if trigger.webhook:
+            hook = Hook(project, scenario, trigger.name)
+            calls = Calls(recorder_here().url)
+            return look_at_calls(calls, hook, trigger.webhook.secret, state.handled, now)
+        if trigger.models:
+            return look_at_champions(trigger.models.keys, lambda one: champion(instance, one))
+        return limited_look(trigger, state, project, key, left)
 
     return watch
 
 
-def is_running(instance: dg.DagsterInstance, project: str, scenario: str) -> bool:
-    """Whether a run of the scenario has not ended."""
-    tags = {PROJECT_TAG: project, SCENARIO_TAG: scenario}
-    return bool(instance.get_runs_count(dg.RunsFilter(tags=tags, statuses=_UNFINISHED)))
+def limited_look(trigger: Trigger, state: State, project: str, key: str, left: float) -> Look:
+    """A look that may hang, which then ends all the same."""
+    if trigger.sql:
+        seconds = min(float(trigger.sql.timeout), left)
+        return look_at_query(trigger.sql, key, seconds)
+    if trigger.python:
+        seconds = min(float(trigger.python.timeout), left)
+        return look_with_function(trigger.python, state, key, seconds)
+    if trigger.tables:
+        keys, partitions = trigger.tables.keys, trigger.tables.partitions
+        settings = Settings.from_environment()
+        store = TableStore(settings.storage_root, settings.memory_limit)
+        return limited(lambda: look_at_tables(store, project, keys, partitions), left, key, key)
+    files = trigger.files
+    assert files  # noqa: S101 - for mypy: times are not watched, and there is no other kind
+    paths, pattern, by, marker = files.paths, files.pattern, files.by, files.marker
+    return limited(lambda: look_at_files(paths, pattern, by, marker), left, key, key)
 
 
 def _request(start: Start) -> dg.RunRequest:

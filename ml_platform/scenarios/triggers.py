@@ -7,7 +7,7 @@ by Dagster together with the runs that are requested: either both hold, or neith
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -15,16 +15,20 @@ from typing import Any, Self
 from ml_platform.kernel.errors import PlatformError
 from ml_platform.scenarios.settle import Decision, State, decide, look_again_at
 from ml_platform.scenarios.times import Time, due
+from ml_platform.scenarios.trigger_words import KINDS, Trigger
 from ml_platform.scenarios.watch.look import Look, gathered
-from ml_platform.scenarios.words import Trigger
 
 LATE_S = 120.0
 """A moment that is longer past than this was missed."""
 
+_NOT_WATCHED: Any = {"sql": {"timeout"}, "python": {"timeout"}, "webhook": {"secret"}}
+"""How it is looked, and not at what; to change this does not begin anew."""
+
 MOST_RUNS = 50
 """So many runs are requested in one round by `missed: all`; the rest follows in the next ones."""
 
-Watch = Callable[[Trigger], Look]
+Watch = Callable[[Trigger, State], Look]
+"""Looks at what a trigger watches; the state is what is remembered of it."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def is_due(trigger: Trigger, memory: Memory, now: float) -> bool:
     if trigger.time or memory.looked is None or now < memory.looked:
         return True
     again = look_again_at(memory.state, trigger.rules)
-    return now >= memory.looked + float(trigger.every) or (again is not None and now >= again)
+    return now >= memory.looked + trigger.interval or (again is not None and now >= again)
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ class _Found:
 
 def _known(trigger: Trigger, cursor: Cursor) -> Memory:
     """What is remembered of a trigger; its numbers go on where its words were changed."""
-    part = trigger.model_dump_json(include={"time", "files", "tables"})
+    part = trigger.model_dump_json(include={*KINDS}, exclude=_NOT_WATCHED, exclude_none=True)
     words = hashlib.blake2b(part.encode(), digest_size=6).hexdigest()
     memory = cursor.memories.get(trigger.name, Memory(words))
     if memory.words == words:
@@ -162,19 +166,22 @@ def _known(trigger: Trigger, cursor: Cursor) -> Memory:
 def _watched(
     trigger: Trigger, memory: Memory, now: float, watch: Watch, *, is_running: bool
 ) -> _Found:
+    state = memory.state
+    more: Mapping[str, Any] = {}
     try:
-        looked = watch(trigger)
-        account = looked.account
-        need_all = getattr(trigger.files or trigger.tables, "need", "any") == "all"
-        seen: str | None = gathered(memory.state.handled, looked, need_all=need_all)
+        looked = watch(trigger, state)
+        state = state if looked.known is None else replace(state, handled=looked.known)
+        account, more = looked.account, looked.params
+        need_all = getattr(getattr(trigger, trigger.kind), "need", "any") == "all"
+        seen: str | None = gathered(state.handled, looked, need_all=need_all)
     except PlatformError as error:
         seen, account = None, str(error)
-    verdict = decide(memory.state, seen, now, trigger.rules, is_running=is_running)
+    verdict = decide(state, seen, now, trigger.rules, is_running=is_running)
     evaluation = Evaluation(
         trigger.name, trigger.kind, now, account, seen or "", verdict.decision, verdict.reason
     )
     after = replace(memory, looked=now, state=verdict.state)
-    return _Found(after, evaluation, str(verdict.state.sequence), {"seen": account})
+    return _Found(after, evaluation, str(verdict.state.sequence), {**more, "seen": account})
 
 
 def _timed(
@@ -233,11 +240,13 @@ def _start_of(found: _Found, moment: datetime) -> Start:
 
 
 def _together(began: int, found: list[_Found]) -> list[Start]:
-    """One run of all that fired; the parameters of the last one win."""
+    """One run of all that fired; the parameters of the last win, and all are kept by trigger."""
     if not found:
         return []
     keys = "+".join(f"{one.name}-{one.key}" for one in found)
     params = {name: value for one in found for name, value in one.params.items()}
+    if len(found) > 1:
+        params["triggers"] = {one.name: one.params for one in found}
     return [Start(f"{began}:{keys}", tuple(one.name for one in found), params)]
 
 

@@ -1,129 +1,24 @@
-"""The words of a scenario's declaration: its triggers, its steps, and their fields.
+"""The words of a scenario's declaration: its steps, and the scenario as a whole.
 
-What belongs here: what can be written, and what is refused when it is read. No Dagster.
+What belongs here: what can be written, and what is refused when it is read; the words of triggers
+are in trigger_words. No Dagster.
 """
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ml_platform.kernel.errors import DeclarationError, closest
 from ml_platform.kernel.expression import compiled
-from ml_platform.kernel.names import TableKey
-from ml_platform.scenarios.settle import Rules
-from ml_platform.scenarios.times import Time
+from ml_platform.scenarios.parts import Duration, Name, Part, given_of, one_of
+from ml_platform.scenarios.trigger_words import Trigger
 
 NAMES = ("outcome", "steps", "params", "variables", "trigger")
 """What an expression may ask about; docs/scenarios.md says what each holds."""
 
 CONDITIONS = ("always", "on_success", "on_warning", "on_failure")
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?([smhd])")
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-
-
-def seconds(value: Any) -> float:
-    """A length of time as people write it: 30s, 2m, 1.5h, 7d.
-
-    >>> seconds("2m"), seconds("1.5h")
-    (120.0, 5400.0)
-    """
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
-        return float(value)
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"'{value}' is no length of time; write it like 30s, 2m, 1.5h or 7d")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def _checked_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError(f"'{value}' is no name; write it in lower case, of letters, digits and _")
-    return value
-
-
-Duration = Annotated[float | str, BeforeValidator(seconds)]
-Name = Annotated[str, BeforeValidator(_checked_name)]
-
-
-class Part(BaseModel):
-    """A part of a declaration: a word that it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class Files(Part):
-    """Files that are watched."""
-
-    paths: list[str] = Field(
-        min_length=1, description="Files or folders, here or s3://...; they may hold ${NAME}."
-    )
-    pattern: str = Field(default="*", description="Which names count, like *.csv.")
-    by: Literal["times", "contents"] = Field(
-        default="times", description="Whether sizes and times tell a change, or contents."
-    )
-    marker: str | None = Field(
-        default=None, description="A file's name in each folder; its change alone counts."
-    )
-    need: Literal["any", "all"] = Field(
-        default="any", description="Whether one path has to change, or all of them."
-    )
-
-
-class Tables(Part):
-    """Tables of this project that are watched."""
-
-    keys: list[str] = Field(min_length=1, description="Tables, like raw/sales.")
-    partitions: list[str] = Field(default=[], description="Only these partitions; else all.")
-    need: Literal["any", "all"] = Field(
-        default="any", description="Whether one table has to change, or all of them."
-    )
-
-    @field_validator("keys")
-    @classmethod
-    def _are_keys(cls, value: list[str]) -> list[str]:
-        return [str(TableKey.parse(key)) for key in value]
-
-
-class Trigger(Part):
-    """What starts the scenario: exactly one of `time`, `files` and `tables`."""
-
-    name: Name = Field(description="Its name, for the record of evaluations.")
-    active: bool = Field(default=True, description="Whether it is looked at.")
-    time: Time | None = Field(default=None, description="At certain times.")
-    files: Files | None = Field(default=None, description="When files change.")
-    tables: Tables | None = Field(default=None, description="When tables of the project change.")
-    every: Duration = Field(default=900.0, description="How often to look, like 15m.")
-    grace: Duration = Field(
-        default=120.0, description="How long nothing may change before the run starts, like 2m."
-    )
-    recheck: bool = Field(
-        default=True, description="Whether a change within `grace` begins the wait again."
-    )
-    minimum_interval: Duration = Field(
-        default=0.0, description="The least time between two runs that it starts."
-    )
-
-    @model_validator(mode="after")
-    def _is_one_kind(self) -> Self:
-        _one_of(self, f"trigger {self.name}", ("time", "files", "tables"))
-        given = self.model_fields_set & {"every", "grace", "recheck", "minimum_interval"}
-        if self.time and given:
-            raise ValueError(f"`{min(given)}` is for what is watched, not for `time`")
-        return self
-
-    @property
-    def kind(self) -> str:
-        """Which of its kinds it is."""
-        return _given(self, ("time", "files", "tables"))[0]
-
-    @property
-    def rules(self) -> Rules:
-        """How it waits."""
-        return Rules(float(self.grace), self.recheck, float(self.minimum_interval))
 
 
 class Build(Part):
@@ -196,7 +91,7 @@ class Step(Part):
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
-        _one_of(self, f"step {self.name}", STEP_KINDS)
+        one_of(self, f"step {self.name}", STEP_KINDS)
         if self.if_ not in CONDITIONS:
             compiled(self.if_, NAMES)
         for value in (self.set_variables or {}).values():
@@ -207,7 +102,7 @@ class Step(Part):
     @property
     def kind(self) -> str:
         """Which of its kinds it is."""
-        return _given(self, STEP_KINDS)[0]
+        return given_of(self, STEP_KINDS)[0]
 
     @property
     def may_follow_failure(self) -> bool:
@@ -240,6 +135,12 @@ class ScenarioWords(Part):
                 )  # fmt: skip
         if any(step.run_scenario == self.name for step in self.steps):
             raise DeclarationError(f"scenario {self.name}", "a step runs this scenario itself")
+        for one in self.triggers:
+            after = one.after_scenario
+            if after and after.scenario == self.name and after.project is None:
+                raise DeclarationError(
+                    f"scenario {self.name}", f"trigger {one.name} starts it after itself"
+                )
         return self
 
     def trigger(self, name: str) -> Trigger:
@@ -254,17 +155,4 @@ class ScenarioWords(Part):
         raise DeclarationError(
             f"scenario {self.name}", f"it has no trigger '{name}'",
             allowed=closest(name, [one.name for one in self.triggers]),
-        )  # fmt: skip
-
-
-def _given(part: BaseModel, kinds: tuple[str, ...]) -> list[str]:
-    return [kind for kind in kinds if getattr(part, kind) is not None]
-
-
-def _one_of(part: BaseModel, subject: str, kinds: tuple[str, ...]) -> None:
-    given = _given(part, kinds)
-    if len(given) != 1:
-        raise DeclarationError(
-            subject, f"it has {' and '.join(given) or 'no kind'}",
-            allowed=f"one of {', '.join(kinds)}",
         )  # fmt: skip

@@ -289,7 +289,7 @@ def test_checks_are_run_alone(stage, severity, outcome):
         ({"steps": []}, "at least 1 item"),
         ({"steps": [{"name": "x", "run_scenario": "refresh"}]}, "runs this scenario itself"),
         ({"steps": [{"name": "x", "run_python": {"function": "no_colon"}}]}, "names no function"),
-        ({"triggers": [{"name": "t"}]}, "one of time, files, tables"),
+        ({"triggers": [{"name": "t"}]}, "one of time, files, tables, models"),
         (
             {"triggers": [{"name": "t", "time": {"cron": "@daily"}, "grace": "1m"}]},
             "`grace` is for",

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ml_platform.kernel.errors import UnavailableError
+from ml_platform.scenarios.trigger_words import Trigger
 from ml_platform.scenarios.triggers import MOST_RUNS, Cursor, go_round
 from ml_platform.scenarios.watch.look import Look
-from ml_platform.scenarios.words import Trigger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ class World:
         self.now, self.text, self.seen = START, None, {}
         self.is_running, self.looks, self.starts, self.rows = False, [], [], []
 
-    def watch(self, trigger):
+    def watch(self, trigger, state):
         self.looks.append(trigger.name)
         seen = self.seen.get(trigger.name, "a")
         if seen == "broken":

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml_platform.scenarios.parts import seconds
 from ml_platform.scenarios.settle import Rules
-from ml_platform.scenarios.words import Trigger, seconds
+from ml_platform.scenarios.trigger_words import Trigger
 
 
 @pytest.mark.parametrize(
@@ -32,5 +33,5 @@ def test_every_number_and_unit_is_one(number, unit):
 
 def test_what_is_watched_is_looked_at_every_quarter_hour_and_waits_two_minutes():
     trigger = Trigger(name="t", files={"paths": ["in"]})
-    assert (trigger.kind, trigger.every) == ("files", 900)
+    assert (trigger.kind, trigger.interval) == ("files", 900)
     assert trigger.rules == Rules(grace=120, recheck=True, minimum_interval=0)

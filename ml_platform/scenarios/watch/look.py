@@ -1,8 +1,10 @@
 """What one look leaves: a fingerprint that fits in a cursor, and a sentence for people."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 _SIZE = 16
 _MODULUS = 1 << (8 * _SIZE)
@@ -15,10 +17,14 @@ class Look:
     Attributes:
         parts: a fingerprint of each watched thing, in the order of the declaration.
         account: what was seen, to be read by a person.
+        params: what a run that starts for it gets besides, by name; plain values.
+        known: where given, what the last run knew is this from now on; for what grows without end.
     """
 
     parts: tuple[str, ...]
     account: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    known: str | None = None
 
 
 @dataclass
