@@ -178,6 +178,16 @@ class Grid:
         back = known[:, ::-1].argmax(axis=1)
         return np.where(known.any(axis=1), known.shape[1] - 1 - back, -1)
 
+    def only(self, rows: "Ints") -> "Grid":
+        """The same grid with some of its series; `rows` stay those of all."""
+        return replace(
+            self,
+            names=[self.names[row] for row in rows],
+            target=self.target[rows],
+            known=self.known[rows],
+            observed=self.observed[rows],
+        )
+
     def until(self, place: int) -> "Grid":
         """The same grid with everything that is learnt only later than `place` taken out."""
         target, observed = self.target.copy(), self.observed.copy()
