@@ -6,7 +6,7 @@ reading panels (`panel`), choosing how firmly effects are held, forecasting (`ha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -20,6 +20,9 @@ KNOTS = (1 / 24, 1 / 12, 1 / 6, 1 / 3, 2 / 3, 4 / 3, 8 / 3)
 HARMONICS = 10
 EVERY_STEP = 60
 """Seasons of up to so many steps get all their harmonics: each step its own effect."""
+
+HUBER = 1.345
+"""Robust deviations beyond which a residual counts as far as that: 95 % as sharp on normal noise."""
 
 YEARS_TO_LEARN = 1.5
 """How many times a series must be as long as a season before it is learnt (Prophet waits for 2)."""
@@ -53,16 +56,24 @@ class Clock:
         origin: the step of the last known value.
         unit: steps in a unit of time: the longest season.
         seasons: lengths in steps, not necessarily whole (365.25).
+        knots: the ages of the bends, in units.
     """
 
     origin: int
     unit: float
     seasons: tuple[float, ...]
+    knots: tuple[float, ...] = KNOTS
+
+    def for_length(self, steps: int) -> "Clock":
+        """Without what no series of at most so many steps can learn: it would be zero anyway."""
+        seasons = tuple(one for one in self.seasons if steps >= YEARS_TO_LEARN * one)
+        knots = tuple(one for one in self.knots if one * self.unit < steps)
+        return replace(self, seasons=seasons, knots=knots)
 
     def columns(self, steps: "Ints") -> "Floats":
         """The columns at these steps; hinges are zero after the origin."""
         age = (self.origin - steps) / self.unit
-        hinges = np.maximum(age[:, None] - np.array(KNOTS)[None, :], 0)
+        hinges = np.maximum(age[:, None] - np.array(self.knots)[None, :], 0)
         waves = [wave for season in self.seasons for wave in self._waves(steps, season)]
         return np.column_stack([np.ones(len(steps)), -age, hinges, *waves])
 
@@ -73,7 +84,7 @@ class Clock:
 
     def holds(self, hold: Hold, lengths: "Ints") -> "Floats":
         """The penalties of the columns for series of these lengths in steps, S x p."""
-        shared = [1e-9, hold.slope, *[hold.bend] * len(KNOTS)]
+        shared = [1e-9, hold.slope, *[hold.bend] * len(self.knots)]
         parts = [np.tile(shared, (len(lengths), 1))]
         for season in self.seasons:
             # A short season's harmonics are all alike; a long one's get rarer the finer they are.
@@ -93,48 +104,57 @@ def _orders(season: float) -> "Floats":
 class Batch:
     """S regressions over the same T steps, with their cross products.
 
+    Series with values at the same steps and with the same columns of their own are twins: they
+    share one matrix, and are solved by one factorisation with a right-hand side each.
+
     Attributes:
         time: T x p, the columns that all series share.
-        own: S x T x k, each series' own columns, finite everywhere.
+        own: k x S x T, each series' own columns; 0 where it has no value.
         seen: S x T, 1 where the series has a value, else 0.
-        gram: S x q x q cross products of the columns, q = p + k.
+        twins: the rows of each of U sets of twins.
+        gram: U x q x q cross products of the columns, q = p + k.
     """
 
     time: "Floats"
     own: "Floats"
     seen: "Floats"
+    twins: "list[Ints]"
     gram: "Floats"
 
     @classmethod
     def of(cls, time: "Floats", own: "Floats", seen: "Floats") -> "Batch":
         """Cross products over the seen steps; the shared part is one matrix product for all."""
-        p, k = time.shape[1], own.shape[2]
-        gram = np.empty((len(seen), p + k, p + k))
-        i, j = np.triu_indices(p)
-        gram[:, i, j] = gram[:, j, i] = seen @ (time[:, i] * time[:, j])
-        kept = own * seen[:, :, None]
-        for one in range(k):
-            gram[:, :p, p + one] = gram[:, p + one, :p] = kept[:, :, one] @ time
-        gram[:, p:, p:] = kept.transpose(0, 2, 1) @ own
-        return cls(time, own, seen, gram)
+        twins = _twins(own, seen)
+        first = np.array([rows[0] for rows in twins])
+        return cls(time, own, seen, twins, _gram(time, own[:, first], seen[first]))
 
     def solve(self, values: "Floats", holds: "Floats") -> "Floats":
-        """Ridge: the effects of each series, S x q, from S x T values (0 where unseen)."""
-        matrix = self.gram.copy()
-        place = np.arange(matrix.shape[1])
-        matrix[:, place, place] += holds
-        return cast("Floats", np.linalg.solve(matrix, self._cross(values)[:, :, None])[:, :, 0])
+        """Ridge: the effects of each series, S x q.
 
-    def _cross(self, values: "Floats") -> "Floats":
-        kept = values * self.seen
-        return np.hstack([kept @ self.time, np.einsum("stk,st->sk", self.own, kept)])
+        Args:
+            values: S x T, 0 where unseen.
+            holds: S x q, how many rows of zero each effect is worth; alike for twins.
+        """
+        cross = np.hstack([values @ self.time, np.einsum("kst,st->sk", self.own, values)])
+        first = np.array([rows[0] for rows in self.twins])
+        matrix, place = self.gram.copy(), np.arange(self.gram.shape[1])
+        matrix[:, place, place] += holds[first]
+        effects = np.empty_like(cross)
+        single = np.array([len(rows) == 1 for rows in self.twins])
+        effects[first[single]] = np.linalg.solve(
+            matrix[single], cross[first[single]][:, :, None]
+        )[:, :, 0]
+        for number in np.flatnonzero(~single):
+            rows = self.twins[number]
+            effects[rows] = np.linalg.solve(matrix[number], cross[rows].T).T
+        return effects
 
     def line(self, effects: "Floats") -> "Floats":
         """The fitted values at all T steps, S x T."""
         return fitted(effects, self.time, self.own)
 
     def tamed(self, values: "Floats", holds: "Floats", *, rounds: int = 2) -> "Floats":
-        """Values whose residuals are drawn in to what is usual for the series, S x T.
+        """Values whose residuals are drawn in to what is usual for the series, S x T, 0 if unseen.
 
         Least squares on them is Huber's M-estimate by modified residuals: Huber, Robust Statistics,
         1981, 7.8. It needs no new cross products, which weights would.
@@ -142,18 +162,43 @@ class Batch:
         result = values
         for _ in range(rounds):
             line = self.line(self.solve(result, holds))
-            rest = np.where(self.seen > 0, values - line, np.nan)
-            reach = 1.345 * spread_of(rest)[:, None]
-            result = line + np.where(self.seen > 0, np.clip(values - line, -reach, reach), 0)
-        return result * self.seen
+            rest = values - line
+            reach = HUBER * spread_of(np.where(self.seen > 0, rest, np.nan))[:, None]
+            result = (line + np.clip(rest, -reach, reach)) * self.seen
+        return result
+
+
+def _twins(own: "Floats", seen: "Floats") -> "list[Ints]":
+    """The rows that are alike to the last bit, set by set."""
+    sets: dict[tuple[bytes, bytes], list[int]] = {}
+    for row, known in enumerate(seen.astype(bool)):
+        sets.setdefault((known.tobytes(), own[:, row].tobytes()), []).append(row)
+    return [np.array(rows) for rows in sets.values()]
+
+
+def _gram(time: "Floats", own: "Floats", seen: "Floats") -> "Floats":
+    """S x q x q cross products of the columns of time and each series' own."""
+    p, k = time.shape[1], len(own)
+    gram = np.empty((len(seen), p + k, p + k))
+    if len(seen) < p // 2:  # fewer products than all pairs of columns would be
+        gram[:, :p, :p] = [time.T @ (time * row[:, None]) for row in seen]
+    else:
+        i, j = np.triu_indices(p)
+        gram[:, i, j] = gram[:, j, i] = seen @ (time[:, i] * time[:, j])
+    for a in range(k):
+        gram[:, :p, p + a] = gram[:, p + a, :p] = own[a] @ time
+        for b in range(a, k):
+            both = np.einsum("st,st->s", own[a], own[b])
+            gram[:, p + a, p + b] = gram[:, p + b, p + a] = both
+    return gram
 
 
 def fitted(effects: "Floats", time: "Floats", own: "Floats") -> "Floats":
-    """S x T values of S x q effects."""
+    """S x T values of S x q effects; `own` is k x S x T."""
     p = time.shape[1]
     line = effects[:, :p] @ time.T
-    for one in range(own.shape[2]):
-        line += effects[:, p + one, None] * own[:, :, one]
+    for number, column in enumerate(own):
+        line += effects[:, p + number, None] * column
     return cast("Floats", line)
 
 
@@ -162,25 +207,21 @@ def spread_of(rest: "Floats") -> "Floats":
     sizes = np.abs(rest)
     count = np.isfinite(sizes).sum(axis=1)
     ordered = np.sort(sizes, axis=1)  # what is missing goes last
-    rows = np.arange(len(ordered))
-    middle = (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2 % sizes.shape[1]]) / 2
+    middle = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
     mean = np.nansum(sizes, axis=1) / np.maximum(count, 1)
-    found = np.where(count > 0, 1.4826 * np.nan_to_num(middle), 0)
-    return np.where(found > 0, found, mean)
+    return np.where(np.nan_to_num(middle) > 0, 1.4826 * middle, mean)
 
 
 def recent(rest: "Floats", last: "Ints", memories: Sequence[float]) -> "Floats":
-    """Means of the residuals up to place `last`, old ones counting less, memories x S.
+    """Means of S x T residuals up to places `last`, old ones counting less, memories x S.
 
-    A residual counts half after `memory` steps. One residual of zero is counted too, so that a
-    level is not moved far by a single value.
+    A residual counts half after `memory` steps, one without a value (NaN) nothing. One residual of
+    zero is counted too, so that a level is not moved far by a single value.
     """
-    age = last[:, None] - np.arange(rest.shape[1])[None, :]
-    known = np.isfinite(rest) & (age >= 0)
-    size = np.where(known, rest, 0.0)
-    found = []
-    for memory in memories:
-        fading = 0.5 ** (np.arange(rest.shape[1]) / memory)
-        weight = np.where(known, fading[np.maximum(age, 0)], 0.0)
-        found.append((weight * size).sum(axis=1) / (weight.sum(axis=1) + 1))
-    return np.stack(found)
+    age = int(last.max()) - np.arange(rest.shape[1])
+    fading = 0.5 ** (np.maximum(age, 0)[:, None] / np.array(memories))
+    known = np.isfinite(rest)
+    # Ages are counted from the latest end of all; the added one is moved there instead.
+    one = 0.5 ** ((last.max() - last)[:, None] / np.array(memories))
+    total, count = np.where(known, rest, 0.0) @ fading, known.astype(float) @ fading
+    return cast("Floats", (total / np.maximum(count + one, np.finfo(float).tiny)).T)

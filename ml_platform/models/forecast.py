@@ -83,6 +83,7 @@ class PanelForecaster(BaseEstimator, ABC):  # type: ignore[misc] # scikit-learn 
         if not np.isfinite(grid.target).any():
             raise DataError("forecast panel", f"no row has a value of '{self.target}'")
         self.history_ = frame[frame[self.target].notna()]
+        self.series_ = {name for name, last in zip(grid.names, grid.last, strict=True) if last >= 0}
         self.notes_: list[str] = []
         self._learn(grid)
         return self
@@ -123,11 +124,14 @@ class PanelForecaster(BaseEstimator, ABC):  # type: ignore[misc] # scikit-learn 
 
         frame = clean_panel(panel, self.columns)
         have = frame.loc[frame[self.target].notna(), self.series].unique()
-        wanted = frame.loc[~frame[self.series].isin(have), self.series].unique()
-        if not len(wanted):
+        wanted = set(frame[self.series].unique()) - set(have)
+        if not wanted:
             return frame
-        kept = self.history_[self.history_[self.series].isin(wanted)]
-        strange = sorted(set(wanted) - set(kept[self.series].unique()))
+        known = self.series_
+        # Looking for each row's series takes longer than all else where all are wanted.
+        every = known <= wanted
+        kept = self.history_ if every else self.history_[self.history_[self.series].isin(wanted)]
+        strange = sorted(wanted - known)
         if strange:
             raise DataError(
                 "forecast panel",

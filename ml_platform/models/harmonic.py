@@ -159,7 +159,8 @@ class Part:
 
         The level is that of the grid's latest values, which may be later than those learnt from.
         """
-        line = self.basis.line(self.effects, grid.steps, grid.known)
+        known = np.moveaxis(grid.known, 2, 0)
+        (line,) = self.basis.lines([self.effects], grid.steps, known)
         last, end = grid.last, int(grid.last.min()) + 1
         rest = self.scale.forward(grid.target) - line
         level = (self.carried * recent(rest, last, MEMORIES).T).sum(axis=1)

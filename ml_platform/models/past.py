@@ -57,7 +57,7 @@ class History:
     Attributes:
         steps: the step numbers of the T columns.
         values: S x T, NaN where there is no value.
-        known: S x T x k.
+        known: k x S x T.
         scale: from the target to `values`.
         seasons: in steps.
     """
@@ -72,7 +72,8 @@ class History:
     def of(cls, grid: "Grid", seasons: tuple[float, ...]) -> "History":
         """Of a training grid."""
         scale = Scale.of(grid.target)
-        return cls(grid.steps, scale.forward(grid.target), grid.known, scale, seasons)
+        known = np.ascontiguousarray(np.moveaxis(grid.known, 2, 0))
+        return cls(grid.steps, scale.forward(grid.target), known, scale, seasons)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Basis:
     Attributes:
         clock: the columns of time.
         centre: the S means of the values seen.
-        low: the least value of each known column so far, S x k.
+        low: the least value of each known column so far, k x S.
         span: its range so far; infinite where it never changed, which leaves it without effect.
     """
 
@@ -91,14 +92,14 @@ class Basis:
     low: "Floats"
     span: "Floats"
 
-    def line(self, effects: "Floats", steps: "Ints", known: "Floats") -> "Floats":
-        """Fitted values at any steps, S x T, from S x q effects and S x T x k known columns."""
-        own = scaled(known, self.low, self.span)
-        return self.centre[:, None] + fitted(effects, self.clock.columns(steps), own)
+    def lines(self, effects: "Sequence[Floats]", steps: "Ints", known: "Floats") -> "list[Floats]":
+        """Values at any steps, S x T, for each S x q effects, from k x S x T known columns."""
+        own, time = scaled(known, self.low, self.span), self.clock.columns(steps)
+        return [self.centre[:, None] + fitted(one, time, own) for one in effects]
 
     def only(self, rows: "Ints") -> "Basis":
         """Of some of the series."""
-        return Basis(self.clock, self.centre[rows], self.low[rows], self.span[rows])
+        return Basis(self.clock, self.centre[rows], self.low[:, rows], self.span[:, rows])
 
 
 @dataclass(frozen=True)
@@ -121,20 +122,21 @@ class View:
     def of(cls, history: History, origin: int) -> "View":
         """Nothing after the place `origin` is looked at."""
         past = slice(0, origin + 1)
-        steps, values, known = history.steps[past], history.values[:, past], history.known[:, past]
+        steps, values, known = history.steps[past], history.values[:, past], history.known[:, :, past]
         seen = np.isfinite(values)
         centre = np.where(seen, values, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
         low, span = _range(known, seen)
-        clock = Clock(int(steps[-1]), max(history.seasons, default=UNIT), history.seasons)
-        own = scaled(known, low, span) * seen[:, :, None]
-        batch = Batch.of(clock.columns(steps), own, seen.astype(float))
         lengths = np.where(seen.any(axis=1), len(steps) - seen.argmax(axis=1), 0)
+        clock = Clock(int(steps[-1]), max(history.seasons, default=UNIT), history.seasons)
+        clock = clock.for_length(int(lengths.max()))
+        own = np.where(seen, scaled(known, low, span), 0.0)
+        batch = Batch.of(clock.columns(steps), own, seen.astype(float))
         rest = np.where(seen, values - centre[:, None], 0.0)
         return cls(Basis(clock, centre, low, span), batch, rest, lengths)
 
     def holds(self, hold: Hold) -> "Floats":
         """The penalties of all columns, S x q."""
-        known = np.full(self.basis.low.shape, hold.known)
+        known = np.full(self.basis.low.T.shape, hold.known)
         return np.hstack([self.basis.clock.holds(hold, self.lengths), known])
 
     def effects(self) -> "Floats":
@@ -149,17 +151,16 @@ class View:
 
 
 def _range(known: "Floats", seen: "NDArray[np.bool_]") -> "tuple[Floats, Floats]":
-    """Least value and range of each series' columns where it has values, S x k each."""
-    there = seen[:, :, None]
-    low = np.where(there, known, np.inf).min(axis=1)
-    span = np.where(there, known, -np.inf).max(axis=1) - low
+    """Least value and range of each series' columns where it has values, k x S each."""
+    low = np.where(seen, known, np.inf).min(axis=2)
+    span = np.where(seen, known, -np.inf).max(axis=2) - low
     usable = np.isfinite(span) & (span > 0)
     return np.where(usable, low, 0.0), np.where(usable, span, np.inf)
 
 
 def scaled(known: "Floats", low: "Floats", span: "Floats") -> "Floats":
-    """Known columns with a range of one in the past; 0 where they are missing."""
-    return np.nan_to_num((known - low[:, None, :]) / span[:, None, :])
+    """Known columns with a range of one in the past, k x S x T; 0 where they are missing."""
+    return np.nan_to_num((known - low[:, :, None]) / span[:, :, None])
 
 
 # --- Choosing in each series' own past ------------------------------------------------------------
@@ -185,8 +186,8 @@ class Trial:
         view = View.of(history, origin)
         effects = view.effects()
         ahead = slice(origin + 1, origin + 1 + horizon)
-        steps, known = history.steps[ahead], history.known[:, ahead]
-        lines = np.stack([view.basis.line(one, steps, known) for one in effects])
+        steps, known = history.steps[ahead], history.known[:, :, ahead]
+        lines = np.stack(view.basis.lines(list(effects), steps, known))
         enough = view.batch.seen.sum(axis=1) >= FEWEST
         actual = np.where(enough[:, None], history.values[:, ahead], np.nan)
         return cls(actual, lines, np.stack([view.levels(one) for one in effects]))
