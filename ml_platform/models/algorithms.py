@@ -36,6 +36,7 @@ _PATHS: Mapping[str, Mapping[str, str]] = {
     },
     "forecast": {
         "global_forecaster": f"{_OWN}.GlobalForecaster",
+        "boosted_forecaster": "ml_platform.models.boosted.BoostedForecaster",
         "harmonic_regression": "ml_platform.models.harmonic.HarmonicRegression",
         "seasonal_naive": f"{_OWN}.SeasonalNaive",
     },

@@ -22,7 +22,7 @@ EVERY_STEP = 60
 """Seasons of up to so many steps get all their harmonics: each step its own effect."""
 
 HUBER = 1.345
-"""Robust deviations beyond which a residual counts as far as that: 95 % as sharp on normal noise."""
+"""Robust deviations beyond which a residual counts no more; 95 % as sharp on normal noise."""
 
 YEARS_TO_LEARN = 1.5
 """How many times a series must be as long as a season before it is learnt (Prophet waits for 2)."""
@@ -141,9 +141,9 @@ class Batch:
         matrix[:, place, place] += holds[first]
         effects = np.empty_like(cross)
         single = np.array([len(rows) == 1 for rows in self.twins])
-        effects[first[single]] = np.linalg.solve(
-            matrix[single], cross[first[single]][:, :, None]
-        )[:, :, 0]
+        effects[first[single]] = np.linalg.solve(matrix[single], cross[first[single]][:, :, None])[
+            :, :, 0
+        ]
         for number in np.flatnonzero(~single):
             rows = self.twins[number]
             effects[rows] = np.linalg.solve(matrix[number], cross[rows].T).T
@@ -199,7 +199,7 @@ def fitted(effects: "Floats", time: "Floats", own: "Floats") -> "Floats":
     line = effects[:, :p] @ time.T
     for number, column in enumerate(own):
         line += effects[:, p + number, None] * column
-    return cast("Floats", line)
+    return line
 
 
 def spread_of(rest: "Floats") -> "Floats":
@@ -209,7 +209,7 @@ def spread_of(rest: "Floats") -> "Floats":
     ordered = np.sort(sizes, axis=1)  # what is missing goes last
     middle = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
     mean = np.nansum(sizes, axis=1) / np.maximum(count, 1)
-    return np.where(np.nan_to_num(middle) > 0, 1.4826 * middle, mean)
+    return cast("Floats", np.where(np.nan_to_num(middle) > 0, 1.4826 * middle, mean))
 
 
 def recent(rest: "Floats", last: "Ints", memories: Sequence[float]) -> "Floats":

@@ -5,7 +5,7 @@ solve (`batch`), choosing how firmly effects are held (`past`), reading panels (
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class HarmonicRegression(PanelForecaster):
         short = sum(int((~part.judged).sum()) for part in self.parts_)
         if short:
             self.notes_.append(
-                f"{short} series are too short to be judged {self.horizon} steps ahead in their own "
+                f"{short} series are too short to be judged {self.horizon} steps ahead in their "
                 "past: usual settings are used, and their intervals come from one-step changes."
             )
         if self.observed:
@@ -106,7 +106,7 @@ class HarmonicRegression(PanelForecaster):
 
 
 def seasons_of(calendar: "Calendar", season_length: int) -> tuple[float, ...]:
-    """The seasons of the calendar in steps (day, week, year), and the declared one if it differs."""
+    """Seasons of the calendar in steps (day, week, year), and the declared one if it differs."""
     found: list[float] = []
     if calendar.months:
         found = [12 / calendar.months]

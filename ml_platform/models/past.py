@@ -56,14 +56,14 @@ class History:
 
     Attributes:
         steps: the step numbers of the T columns.
-        values: S x T, NaN where there is no value.
+        heights: S x T values on that scale, NaN where there is none.
         known: k x S x T.
-        scale: from the target to `values`.
+        scale: from the target to `heights`.
         seasons: in steps.
     """
 
     steps: "Ints"
-    values: "Floats"
+    heights: "Floats"
     known: "Floats"
     scale: Scale
     seasons: tuple[float, ...]
@@ -122,7 +122,11 @@ class View:
     def of(cls, history: History, origin: int) -> "View":
         """Nothing after the place `origin` is looked at."""
         past = slice(0, origin + 1)
-        steps, values, known = history.steps[past], history.values[:, past], history.known[:, :, past]
+        steps, values, known = (
+            history.steps[past],
+            history.heights[:, past],
+            history.known[:, :, past],
+        )
         seen = np.isfinite(values)
         centre = np.where(seen, values, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
         low, span = _range(known, seen)
@@ -189,7 +193,7 @@ class Trial:
         steps, known = history.steps[ahead], history.known[:, :, ahead]
         lines = np.stack(view.basis.lines(list(effects), steps, known))
         enough = view.batch.seen.sum(axis=1) >= FEWEST
-        actual = np.where(enough[:, None], history.values[:, ahead], np.nan)
+        actual = np.where(enough[:, None], history.heights[:, ahead], np.nan)
         return cls(actual, lines, np.stack([view.levels(one) for one in effects]))
 
     def errors(self) -> "tuple[Floats, Floats]":
@@ -208,7 +212,7 @@ class Trial:
         for number, (hold, memory, carry) in enumerate(CHOICES):
             moved = self.lines[hold] + carry * self.levels[hold, memory][:, None]
             said += weights[:, number, None] * moved
-        return cast("Floats", self.actual - said)
+        return self.actual - said
 
 
 def weighed(trials: Sequence[Trial], count: int) -> "tuple[Floats, NDArray[np.bool_]]":
@@ -255,11 +259,9 @@ def _steps_of(view: View, level: float) -> "Floats":
 
 
 def quantiles(scores: Sequence["Floats"], level: float, count: int) -> "Floats":
-    """`forecast.conformal_quantile` of the sizes in each row, S numbers; NaN where there is none."""
+    """`forecast.conformal_quantile` of the sizes in each row, S numbers; NaN without any."""
     sizes = np.abs(np.hstack([*scores, np.full((count, 1), np.nan)]))
     ordered = np.sort(sizes, axis=1)  # what is missing goes last
     number = np.isfinite(sizes).sum(axis=1)
     rank = np.minimum(np.ceil((number + 1) * level).astype(np.int64), number)
     return cast("Floats", ordered[np.arange(count), rank - 1])
-
-

@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from ml_platform.kernel.errors import DataError, DeclarationError
+from ml_platform.models.boosted import BoostedForecaster
 from ml_platform.models.forecast import GlobalForecaster, SeasonalNaive, conformal_quantile
+from ml_platform.models.harmonic import HarmonicRegression
 
 BOTH = pytest.mark.parametrize("kind", [SeasonalNaive, GlobalForecaster])
+EVERY = pytest.mark.parametrize(
+    "kind", [SeasonalNaive, GlobalForecaster, HarmonicRegression, BoostedForecaster]
+)
 
 
 def forecast(kind, panel, **parameters):
@@ -20,7 +25,7 @@ def forecast(kind, panel, **parameters):
     return kind(**parameters).fit(panel).predict(panel)
 
 
-@BOTH
+@EVERY
 def test_every_future_row_gets_a_forecast_inside_its_interval(kind, made_panel):
     panel = made_panel(ahead=8)
     said = forecast(kind, panel)
@@ -31,13 +36,13 @@ def test_every_future_row_gets_a_forecast_inside_its_interval(kind, made_panel):
     assert (said["forecast"] < said["upper"]).all()
 
 
-@BOTH
+@EVERY
 def test_rows_beyond_the_horizon_get_none(kind, made_panel):
     said = forecast(kind, made_panel(ahead=8), horizon=3)
     assert said.groupby("series").size().tolist() == [3, 3, 3, 3]
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize("garbage", [np.nan, 1e12, -5.0])
 def test_observed_values_of_the_future_are_never_looked_at(kind, garbage, made_panel):
     panel = made_panel(ahead=8, weather=0.02)
@@ -57,7 +62,7 @@ def test_observed_values_of_the_past_are_used_where_they_help(made_panel):
     assert (moved["forecast"] < said["forecast"]).all()
 
 
-@BOTH
+@EVERY
 def test_a_forecaster_is_cloned_and_pickled_whole(kind, made_panel):
     panel = made_panel(ahead=8)
     first = kind(known=["promo"], horizon=8, random_state=3).fit(panel)
@@ -67,7 +72,7 @@ def test_a_forecaster_is_cloned_and_pickled_whole(kind, made_panel):
     pd.testing.assert_frame_equal(clone(first).fit(panel).predict(panel), first.predict(panel))
 
 
-@BOTH
+@EVERY
 def test_the_order_of_rows_does_not_matter(kind, made_panel):
     panel = made_panel(ahead=8)
     said = forecast(kind, panel.sample(frac=1, random_state=0))
@@ -75,7 +80,7 @@ def test_the_order_of_rows_does_not_matter(kind, made_panel):
     pd.testing.assert_frame_equal(said, forecast(kind, panel))
 
 
-@BOTH
+@EVERY
 def test_future_rows_alone_go_on_from_where_fitting_ended(kind, made_panel):
     panel = made_panel(ahead=8)
     fitted = kind(known=["promo"], observed=["heat"], horizon=8).fit(panel)
@@ -83,7 +88,7 @@ def test_future_rows_alone_go_on_from_where_fitting_ended(kind, made_panel):
     pd.testing.assert_frame_equal(fitted.predict(future), fitted.predict(panel))
 
 
-@BOTH
+@EVERY
 def test_columns_have_the_names_that_the_table_gives_them(kind, made_panel):
     panel = made_panel(ahead=8)
     names = {"series": "shop", "time": "week", "target": "units", "promo": "p", "heat": "h"}
@@ -250,7 +255,7 @@ SHAPES = (
 )
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda one: one.__name__.strip("_"))
 def test_odd_panels_get_finite_forecasts_of_the_right_size(kind, shape, made_panel):
     panel = shape(made_panel(ahead=8))
@@ -262,7 +267,7 @@ def test_odd_panels_get_finite_forecasts_of_the_right_size(kind, shape, made_pan
     assert ((said["lower"] <= said["forecast"]) & (said["forecast"] <= said["upper"])).all()
 
 
-@BOTH
+@EVERY
 def test_one_series_is_enough(kind, made_panel):
     panel = made_panel(count=1, ahead=8)
     truth = made_panel(count=1, weeks=148)["target"].to_numpy()[140:]
@@ -285,7 +290,7 @@ def test_a_series_that_came_after_fitting_is_forecast_from_its_own_history(made_
     assert said.mean() == pytest.approx(np.exp(6) * 0.8, rel=0.35)
 
 
-@BOTH
+@EVERY
 @settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -298,7 +303,7 @@ def test_forecasts_follow_the_unit_of_the_target(kind, factor, made_panel):
         np.testing.assert_allclose(said[column], expected[column] * factor, rtol=1e-6)
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
