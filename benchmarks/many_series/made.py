@@ -103,7 +103,9 @@ def _trend(shape: str, draw: np.random.Generator, count: int, history: int) -> n
 def _season(draw: np.random.Generator, time: pd.DatetimeIndex) -> np.ndarray:
     week = draw.normal(0, 0.12, 7)[time.dayofweek] + 0.15 * (time.dayofweek >= 5)
     angle = 2 * np.pi * (time.dayofyear.to_numpy() / 365.25 - draw.random())
-    return week + draw.uniform(0.02, 0.15) * np.cos(angle) + 0.04 * draw.random() * np.cos(2 * angle)
+    return (
+        week + draw.uniform(0.02, 0.15) * np.cos(angle) + 0.04 * draw.random() * np.cos(2 * angle)
+    )
 
 
 def _noise(draw: np.random.Generator, count: int) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Prophet on each series of one Parquet file, one after the other; runs in Prophet's own environment.
+"""Prophet on each series of a Parquet file, one after the other; runs in an environment of its own.
 
-Arguments: the file with the panel, the file to write, the horizon in rows, and the known columns.
-Nothing of this project is imported here.
+Arguments: the file with the panel, the file to write, and the known columns. Nothing of this
+project is imported here.
 """
 
 import json
