@@ -26,6 +26,9 @@ class _Look:
     is_over: bool = False
 
 
+_FAREWELL_S = 1.0
+"""So long a look that was broken off has to leave, before it counts as one that hangs."""
+
 _hanging: dict[str, threading.Thread] = {}
 
 
@@ -67,6 +70,7 @@ def limited(
             raise
     _hanging[key] = look.thread
     _end(look, break_off)
+    look.thread.join(_FAREWELL_S)
     raise UnavailableError(
         subject, f"it has not ended within {seconds:,.0f} s", fix="make it quicker, or give it more"
     )
