@@ -24,6 +24,7 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 from dagster._serdes import deserialize_value
 
 from ml_platform.alerts.event import KINDS, OURS, Event
+from ml_platform.execution.recording import TAKEN_OVER
 from ml_platform.kernel.errors import SettingsError
 
 HOLD_BACK_S = 15.0
@@ -303,6 +304,8 @@ def _freshness(one: _Entry) -> Iterator[Event]:
 
 def _materialised(one: _Entry) -> Iterator[Event]:
     found = one.data.materialization
+    if TAKEN_OVER in found.metadata:
+        return  # nothing was made: a run that failed told of what an earlier one had made
     asset = found.asset_key.to_user_string()
     partition = found.partition or ""
     yield one.event(

@@ -6,15 +6,16 @@ that names them; what is made stays made, and the next attempt makes only the re
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
 from ml_platform.execution.engines.choice import engine_of
 from ml_platform.execution.profile import Plan
-from ml_platform.execution.recording import Record, done_before
+from ml_platform.execution.recording import Record, done_before, taken_over
 from ml_platform.execution.work import Ended, Made, Order, Work
+from ml_platform.kernel.errors import PlatformError
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.resource import PREVIEW_ROWS, metadata_of
 from ml_platform.storage.tables import TableStore
@@ -52,11 +53,26 @@ def fanned_out(
     Raises:
         dg.Failure: a partition could not be made; retried if that may help one of them.
     """
+    done = done_before(context)
+    before = [event for key in context.partition_keys for event in done.get(key, ())]
+    yield from taken_over(before)
+    try:
+        yield from _rest_made(context, work, partitions, plan, done)
+    except (dg.Failure, PlatformError):
+        # Dagster plans all partitions of a run, and shows as failed what a failed run did not make.
+        yield from before
+        raise
+
+
+def _rest_made(
+    context: dg.AssetExecutionContext,
+    work: Work,
+    partitions: dg.PartitionsDefinition[str],
+    plan: Plan,
+    done: Container[str],
+) -> Iterator[Any]:
     keys = list(context.partition_keys)
     record, progress = Record(context, keys), Progress(context, work.key, len(keys))
-    done = done_before(context)
-    for key in keys:
-        yield from done.get(key, ())
     todo = [order for order in orders(partitions, keys) if order.partition not in done]
     progress.begin(len(keys) - len(todo))
     failed = []

@@ -12,9 +12,11 @@ from typing import Any
 import dagster as dg
 
 from ml_platform.execution.backfill import RANGE_END, RANGE_START
+from ml_platform.execution.recording import TAKEN_OVER
 from ml_platform.kernel.errors import NotFoundError, closest
 
 _LOOK_EVERY_S = 0.3
+_MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Happening:
     """Something that a person who waits wants to see.
 
     Attributes:
-        kind: `started`, `made`, `checked`, `failed`, or `troubled` for a partition that failed
-            while others go on.
+        kind: `started`, `made`, `checked`, `failed`, `kept` for a partition that an earlier run
+            made, or `troubled` for one that failed while others go on.
         what: the asset's key, or its and the check's name.
         passed: for a check, whether it passed.
         message: for a failure, its reason.
@@ -152,8 +154,8 @@ def _happenings(entry: dg.EventLogEntry) -> Iterator[Happening]:
         return
     if event.event_type == dg.DagsterEventType.STEP_START and event.step_key:
         yield Happening("started", event.step_key)
-    elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
-        yield Happening("made", event.asset_key.to_user_string(), partition=event.partition or "")
+    elif event.event_type in {_MADE, dg.DagsterEventType.ASSET_OBSERVATION}:
+        yield from _of_partition(event)
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
         what = f"{check.asset_key.to_user_string()}: {check.check_name}"
@@ -164,6 +166,17 @@ def _happenings(entry: dg.EventLogEntry) -> Iterator[Happening]:
         error = event.engine_event_data.error
         what = event.step_key or "resources"
         yield Happening("failed", what, passed=False, message=_innermost(error))
+
+
+def _of_partition(event: dg.DagsterEvent) -> Iterator[Happening]:
+    """That it was made here, or that it is kept; a run that fails says the latter twice."""
+    found: dg.AssetMaterialization | dg.AssetObservation
+    if event.event_type == _MADE:
+        kind, found = "made", event.step_materialization_data.materialization
+    else:
+        kind, found = "kept", event.asset_observation_data.asset_observation
+    if (kind == "kept") == (TAKEN_OVER in found.metadata):
+        yield Happening(kind, found.asset_key.to_user_string(), partition=found.partition or "")
 
 
 def _reason(event: dg.DagsterEvent) -> str:

@@ -35,7 +35,7 @@ def counted_on(console: Console, table: str, total: int) -> Iterator[Callable[[H
 
         def tell(one: Happening) -> None:
             nonlocal troubled
-            if one.kind == "made" and one.what == table:
+            if one.kind in {"made", "kept"} and one.what == table:
                 progress.advance(task)
             elif one.kind == "troubled" and one.what == step:
                 troubled = True

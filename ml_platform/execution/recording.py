@@ -11,7 +11,7 @@ ml_platform_tests/execution/test_recording.py names what breaks if it changes:
 - the metadata key of Dagster's own observations keeps an Output from recording once more.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -58,11 +58,10 @@ class Record:
 
 
 def done_before(context: dg.AssetExecutionContext) -> dict[str, list[dg.AssetMaterialization]]:
-    """The partitions that need not be made again, each with the events still to be recorded.
+    """The partitions that need not be made again, each with what an earlier run recorded of it.
 
     These are partitions that an earlier attempt of this step recorded, or a run that this one
-    resumes, with the code that is here. What an earlier run recorded is recorded in this one too:
-    Dagster plans every partition of a run, and shows as failed what is planned last and not made.
+    resumes, with the code that is here.
     """
     versions = {
         key: context.assets_def.code_versions_by_key.get(key) for key in context.selected_asset_keys
@@ -72,13 +71,23 @@ def done_before(context: dg.AssetExecutionContext) -> dict[str, list[dg.AssetMat
     earlier: dict[_Place, dg.AssetMaterialization] = {}
     for run_id in reversed(list(resumed_by(instance, run))):
         found = _recorded(instance, run_id, versions)
-        earlier |= {place: _taken_over(event, run_id) for place, event in found.items()}
+        earlier |= {place: _with_owner(event, run_id) for place, event in found.items()}
     known = own | earlier
     return {
         partition: [earlier[key, partition] for key in versions if (key, partition) not in own]
         for partition in {partition for _, partition in known}
         if all((key, partition) in known for key in versions)
     }
+
+
+def taken_over(events: Iterable[dg.AssetMaterialization]) -> Iterator[dg.AssetObservation]:
+    """What a resumed run says of a partition that it found done: which run did it.
+
+    It is no materialisation: nothing was made, and who waits for a new one is not called twice.
+    """
+    for event in events:
+        told = {TAKEN_OVER: event.metadata[TAKEN_OVER]}
+        yield dg.AssetObservation(event.asset_key, partition=event.partition, metadata=told)
 
 
 def resumed_by(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
@@ -119,7 +128,8 @@ def _recorded(
     }
 
 
-def _taken_over(event: dg.AssetMaterialization, run_id: str) -> dg.AssetMaterialization:
+def _with_owner(event: dg.AssetMaterialization, run_id: str) -> dg.AssetMaterialization:
+    """The event with the run that recorded it, the first if others have taken it over since."""
     return event.with_metadata({TAKEN_OVER: run_id, **event.metadata})
 
 

@@ -10,12 +10,9 @@ processes may open at once when it is new, and the name of a run's process on th
 prepares the instance of a folder with a dagster.yaml (`DAGSTER_HOME`, else this folder).
 """
 
-import contextlib
-import fcntl
-import functools
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +20,10 @@ import dagster as dg
 
 # Not public in Dagster 1.13; test_instance.py names what each is needed for.
 from dagster._core.instance import InstanceRef
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
 from ml_platform.kernel.errors import NotFoundError, SettingsError
+from ml_platform.operations.history import locked
 from ml_platform.operations.processes import (
     RUN_VARIABLE,
     Life,
@@ -39,7 +34,6 @@ from ml_platform.operations.processes import (
 
 if TYPE_CHECKING:
     from psutil import Process
-    from sqlalchemy.engine import Connection, Engine
 
 RUN_PROCESS_TAG = ".dagster/ml_platform_process"
 """The run's id and its process. Dagster hides tags with this prefix; retries inherit the tag, so
@@ -73,7 +67,9 @@ class LocalInstance(dg.DagsterInstance):
         folder = data_folder(base_dir)
         return {
             **InstanceRef.config_defaults(str(folder)),
-            "storage": _configured(__name__, "LocalStorage", {"base_dir": str(folder)}),
+            "storage": _configured(
+                "ml_platform.operations.history", "LocalStorage", {"base_dir": str(folder)}
+            ),
             "run_coordinator": _configured(
                 "dagster._core.run_coordinator",
                 "QueuedRunCoordinator",
@@ -105,65 +101,6 @@ class LocalInstance(dg.DagsterInstance):
             return
         if remains := started_by(run_id, process.started):
             self.report_engine_event(_ended(remains, end(remains)), run)
-
-
-class LocalStorage(DagsterSqliteStorage):
-    """Dagster's SQLite storage, which many processes may open at once when it is new.
-
-    Dagster makes the tables and stamps their version in separate steps. Two processes that do so
-    at the same time stamp it twice, and no process can open the storage any more: of 24 that
-    started together on Dagster's own, 2 did, and none afterwards. Here they are let in one after
-    the other until one has made it whole, and freely from then on.
-    """
-
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        # Within the history, so that who removes that removes this with it.
-        whole = Path(base_dir) / "history" / ".whole"
-        with contextlib.nullcontext() if whole.exists() else _locked(Path(base_dir), "storage"):
-            super().__init__(base_dir, inst_data)
-            self._event_log_storage = LocalEventLog(str(Path(base_dir) / "history" / "runs"))
-            whole.touch()
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData, config_value: Any
-    ) -> "LocalStorage":
-        """Made from dagster.yaml: the key is `base_dir`, a folder."""
-        return cls(inst_data=inst_data, **config_value)
-
-
-class LocalEventLog(SqliteEventLogStorage):
-    """Dagster's event log in SQLite, which keeps its engines instead of its connections.
-
-    Dagster makes an engine for every connection, some thirty for a step and its check, and with
-    each forgets the statements that SQLAlchemy compiled: a third of such a step's CPU time. A
-    connection is still opened and closed each time.
-    """
-
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        # Each run has a file of its own, and a daemon sees many of them.
-        self._engine = functools.lru_cache(maxsize=32)(self._made_engine)
-        super().__init__(base_dir, inst_data)
-
-    def _made_engine(self, shard: str) -> "Engine":
-        import sqlalchemy
-
-        return sqlalchemy.create_engine(
-            self.conn_string_for_shard(shard),
-            poolclass=sqlalchemy.NullPool,
-            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
-        )
-
-    @contextlib.contextmanager
-    def _connect(self, shard: str) -> "Iterator[Connection]":
-        """A transaction on the file of a run, or on the index of all; it is made at first."""
-        with self._db_lock:
-            engine = self._engine(shard)
-            if shard not in self._initialized_dbs:
-                self._initdb(engine)
-                self._initialized_dbs.add(shard)
-            with engine.begin() as connection:
-                yield connection
 
 
 def data_folder(base_dir: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -222,7 +159,7 @@ def prepare(folder: Path) -> Path:
             fix="name the folder that holds it, or set DAGSTER_HOME to it",
         )
     place = data_folder(str(folder))
-    with _locked(place, "prepare"), dg.DagsterInstance.from_config(str(folder)) as instance:
+    with locked(place, "prepare"), dg.DagsterInstance.from_config(str(folder)) as instance:
         instance.get_runs_count()
     return place
 
@@ -251,19 +188,6 @@ def _ended(remains: "list[Process]", survivors: "list[Process]") -> str:
     if survivors:
         text += f" These could not be ended: {', '.join(str(one.pid) for one in survivors)}."
     return text
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, name: str) -> Iterator[None]:
-    """Hold the only right to `name` in a folder; the system takes it from a process that dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            # Said outright, for a process that another thread forked meanwhile has the file too.
-            fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 if __name__ == "__main__":

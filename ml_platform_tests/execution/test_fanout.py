@@ -121,11 +121,27 @@ def test_a_resumed_run_makes_only_what_is_not_recorded_and_says_whose_the_rest_i
     assert second.success
     assert {part: workshop.store.versions("shop", KEY, part) for part in PARTS} == versions
     assert {row["part"] for row in workshop.rows("features/sales")} == set(PARTS)
-    owners = {
-        event.partition: event.metadata[TAKEN_OVER].value if TAKEN_OVER in event.metadata else None
-        for event in materialisations(workshop.instance, second.run_id)
+    assert recorded(workshop, second.run_id) == [("features/sales", "b")]
+    said = {
+        event.partition: event.asset_observation_data.asset_observation.metadata[TAKEN_OVER].value
+        for event in second.all_events
+        if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION
     }
-    assert owners == {"a": first.run_id, "b": None, "c": first.run_id, "d": first.run_id}
+    assert said == dict.fromkeys(["a", "c", "d"], first.run_id)
+
+
+def test_a_resumed_run_that_fails_too_tells_whose_its_partitions_are(workshop):
+    break_partitions(workshop, "b")
+    declare(workshop)
+    first = workshop.run(partitions=PARTS)
+    second = resumed(workshop, first.run_id)
+    third = resumed(workshop, second.run_id)
+    for run_id in (second.run_id, third.run_id):
+        owners = {
+            event.partition: event.metadata[TAKEN_OVER].value
+            for event in materialisations(workshop.instance, run_id)
+        }
+        assert owners == dict.fromkeys(["a", "c", "d"], first.run_id)
 
 
 def test_a_run_resumed_with_other_code_makes_all_anew(workshop):

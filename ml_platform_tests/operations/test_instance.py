@@ -9,17 +9,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-import sqlalchemy
 from dagster._cli.utils import TMP_DAGSTER_HOME_PREFIX
 from dagster._core.instance import InstanceRef
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from ml_platform.kernel.errors import NotFoundError, SettingsError
+from ml_platform.operations.history import LocalStorage
 from ml_platform.operations.instance import (
     RUN_PROCESS_TAG,
-    LocalEventLog,
     LocalInstance,
-    LocalStorage,
     concurrent_runs,
     data_folder,
     prepare,
@@ -297,43 +294,3 @@ def test_a_run_that_another_process_declares_failed_before_its_start_just_fails(
     assert failed is not None
     assert failed.status == dg.DagsterRunStatus.FAILURE
     assert messages(instance, run) == ["no room"]
-
-
-def test_dagsters_own_storage_reads_what_the_instances_event_log_wrote(
-    instance: dg.DagsterInstance, clone: Path
-) -> None:
-    result = job.execute_in_process(instance=instance)
-    written = [entry.dagster_event_type for entry in instance.all_logs(result.run_id)]
-    folder = data_folder(str(clone)) / "history" / "runs"
-    with dg.DagsterInstance.ephemeral() as other:
-        stock = SqliteEventLogStorage(str(folder))
-        stock.register_instance(other)
-        read = [entry.dagster_event_type for entry in stock.get_logs_for_run(result.run_id)]
-    assert dg.DagsterEventType.RUN_SUCCESS in written
-    assert read == written
-
-
-def test_an_event_is_recorded_whole_or_not_at_all(instance: dg.DagsterInstance) -> None:
-    run_id = job.execute_in_process(instance=instance).run_id
-    log = instance.event_log_storage
-    assert isinstance(log, LocalEventLog)
-    count = len(instance.all_logs(run_id))
-
-    def fail_in_the_middle() -> None:
-        with log.run_connection(run_id) as connection:
-            connection.execute(sqlalchemy.text("DELETE FROM event_logs"))
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail_in_the_middle()
-    assert len(instance.all_logs(run_id)) == count
-
-
-def test_the_files_of_many_runs_share_few_engines(instance: dg.DagsterInstance) -> None:
-    for _ in range(2):
-        job.execute_in_process(instance=instance)
-    log = instance.event_log_storage
-    assert isinstance(log, LocalEventLog)
-    made = log._engine.cache_info()
-    assert made.misses == 3  # two runs and the index
-    assert made.hits > made.misses
