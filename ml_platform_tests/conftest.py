@@ -24,6 +24,7 @@ from hypothesis import settings
 from ml_platform.execution.launch import keys_of, materialise
 from ml_platform.kernel.names import TableKey
 from ml_platform.loading.project import load_tree
+from ml_platform.operations.history import LocalStorage
 from ml_platform.storage.io_manager import TableIOManager
 from ml_platform.storage.resource import Tables
 from ml_platform.storage.tables import TableStore
@@ -106,10 +107,21 @@ class Workshop:
         return {name: value.value for name, value in found.items()}
 
 
+@pytest.fixture(scope="session")
+def empty_history(tmp_path_factory):
+    """A history that is whole and empty: to copy it takes a moment, to make it a second."""
+    folder = tmp_path_factory.mktemp("history")
+    LocalStorage(str(folder)).dispose()
+    return folder
+
+
 @pytest.fixture
-def workshop(tmp_path, monkeypatch):
+def workshop(tmp_path, tmp_path_factory, empty_history, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    with dg.instance_for_test() as instance:
+    history = shutil.copytree(empty_history, tmp_path_factory.mktemp("instance") / "dagster")
+    storage = {"module": LocalStorage.__module__, "class": "LocalStorage",
+               "config": {"base_dir": str(history)}}  # fmt: skip
+    with dg.instance_for_test({"storage": {"custom": storage}}) as instance:
         made = Workshop(tmp_path, instance)
         yield made
     for name in [name for name in sys.modules if name.startswith(made.package)]:
