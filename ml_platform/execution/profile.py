@@ -28,8 +28,44 @@ PROFILES_VARIABLE = "ML_PLATFORM_PROFILES"
 RAY_ADDRESS_VARIABLE = "ML_PLATFORM_RAY_ADDRESS"
 """A running Ray, like 10.0.0.5:6379; without it Ray is started for the step."""
 
+MOST_HURRIED_S = 30
+"""A lease that runs out sooner could do so while its holder is only slow."""
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+class Cluster(Declared):
+    """A Ray cluster that the first step that asks for it starts, and that ends by itself."""
+
+    name: str = Field(description="Steps that give the same name share the cluster.")
+    kind: Literal["local", "kuberay", "kuberay_job"] = Field(
+        default="local",
+        description="Nodes on this machine; or on Kubernetes, as a RayCluster that steps share or "
+        "as a RayJob of each step's own.",
+    )
+    nodes: int = Field(default=2, ge=1, description="How many nodes that work, of a local one.")
+    cpus: float = Field(default=1, gt=0, description="Cores of each node, of a local one.")
+    idle_s: float = Field(
+        default=600,
+        ge=MOST_HURRIED_S,
+        description="Seconds after the last step has left, or was killed, until it ends.",
+    )
+    manifest: str | None = Field(
+        default=None, description="On Kubernetes: the file of the RayCluster, beside the profiles."
+    )
+    reached_at: str | None = Field(
+        default=None,
+        description="On Kubernetes: host and port of Ray's client server, from outside of it.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_manifest(self) -> "Cluster":
+        if (self.kind == "local") == bool(self.manifest):
+            raise ValueError("`manifest` and a `kind` on Kubernetes go together")
+        if self.reached_at and self.kind == "local":
+            raise ValueError("`reached_at` is for a `kind` on Kubernetes")
+        return self
 
 
 class Execution(Declared):
@@ -59,6 +95,11 @@ class Execution(Declared):
         default=None, description="A running Ray; without it the installation's, or one's own."
     )
 
+    cluster: Cluster | str | None = Field(
+        default=None,
+        description="On Ray: a cluster that steps start and share, or the name of a running one.",
+    )
+
     @field_validator("memory")
     @classmethod
     def _is_a_size(cls, value: str | None) -> str | None:
@@ -68,8 +109,11 @@ class Execution(Declared):
 
     @model_validator(mode="after")
     def _local_has_no_gpus(self) -> "Execution":
-        if self.engine == "local" and self.profile is None and (self.gpus or self.address):
-            raise ValueError("`gpus` and `address` are for `engine: ray`")
+        of_ray = self.gpus or self.address or self.cluster
+        if self.engine == "local" and self.profile is None and of_ray:
+            raise ValueError("`gpus`, `address` and `cluster` are for `engine: ray`")
+        if self.address and self.cluster:
+            raise ValueError("give `address` or `cluster`")
         return self
 
 
@@ -85,6 +129,7 @@ class Plan:
     timeout_s: float | None = None
     runtime: Mapping[str, str] = field(default_factory=dict)
     address: str | None = None
+    cluster: Cluster | str | None = None
 
     @property
     def is_in_process(self) -> bool:
@@ -107,7 +152,9 @@ def planned(declared: Execution | str | None, environ: Mapping[str, str] = os.en
         base = profile(declared.profile, environ)
         own = declared.model_dump(exclude_unset=True, exclude={"profile"})
         declared = Execution.model_validate({**base.model_dump(exclude_unset=True), **own})
-    address = declared.address or environ.get(RAY_ADDRESS_VARIABLE) or None
+    address = declared.address
+    if not address and not declared.cluster:
+        address = environ.get(RAY_ADDRESS_VARIABLE) or None
     return Plan(
         engine=declared.engine,
         cpus=declared.cpus,
@@ -117,6 +164,7 @@ def planned(declared: Execution | str | None, environ: Mapping[str, str] = os.en
         timeout_s=declared.timeout_s,
         runtime=declared.runtime,
         address=address if declared.engine == "ray" else None,
+        cluster=declared.cluster if declared.engine == "ray" else None,
     )
 
 

@@ -18,6 +18,7 @@ import pickle
 import secrets
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -60,7 +61,7 @@ class OnRay:
         if not orders:
             return
         content = pickled(work)
-        with connected(self.plan) as head:
+        with connected(self.plan, self.log) as head:
             if lacking := head.lacking(self.plan):
                 self.log(lacking)
             tasks, waiting = _Tasks(self.plan, content), collections.deque(orders)
@@ -239,14 +240,14 @@ def answers(address: str) -> bool:
 
 
 @contextlib.contextmanager
-def connected(plan: Plan) -> Iterator[Head]:
-    """Ray, for as long as the block lasts.
+def connected(plan: Plan, log: Callable[[str], None] = print) -> Iterator[Head]:
+    """Ray, for as long as the block lasts: one's own, a cluster of ours, or one that runs already.
 
     Raises:
         SettingsError: it is not installed.
-        UnavailableError: the running one cannot be reached.
+        UnavailableError: the running one cannot be reached, or the cluster does not start.
     """
-    with _ray_environment(plan.address), _sigterm_kept():
+    with _found(plan, log) as place, _environment(place), _sigterm_kept():
         try:
             import ray
         except ModuleNotFoundError as error:
@@ -256,12 +257,47 @@ def connected(plan: Plan) -> Iterator[Head]:
         if ray.is_initialized():  # by somebody around us, who will also end it
             yield Head(ray.get_runtime_context().gcs_address, is_own=False)
             return
-        with _joined(ray, plan.address) if plan.address else _started(ray, plan) as head:
+        with _joined(ray, place) if place.address else _started(ray, plan) as head:
             yield head
 
 
+@dataclass(frozen=True)
+class Place:
+    """A Ray to go to.
+
+    Attributes:
+        address: of its head; empty for one that is started for the step.
+        token: what it asks of its users; empty where the environment says it.
+        is_here: whether all of it is on this machine.
+    """
+
+    address: str = ""
+    token: str = ""
+    is_here: bool = False
+
+
 @contextlib.contextmanager
-def _joined(ray: Any, address: str) -> Iterator[Head]:
+def _found(plan: Plan, log: Callable[[str], None]) -> Iterator[Place]:
+    """Where the plan's Ray is; a cluster is held for as long as the block lasts."""
+    if plan.cluster is None:
+        yield Place(plan.address) if plan.address else Place(token=_token(), is_here=True)
+    elif isinstance(plan.cluster, str) or plan.cluster.kind == "local":
+        from ml_platform.execution.clusters.local import held
+
+        with held(plan.cluster, log) as (lease, place):
+            yield Place(lease.address, place.token.read_text(encoding="ascii"), is_here=True)
+    else:
+        from ml_platform.execution.clusters.kuberay import held_on_kubernetes
+
+        with held_on_kubernetes(plan.cluster) as address:
+            yield Place(address)
+
+
+@contextlib.contextmanager
+def _joined(ray: Any, place: Place) -> Iterator[Head]:
+    address = place.address
+    if place.is_here:
+        _refuse_without_token()
     if not answers(address):
         raise _out_of_reach(address, "nobody listens there")
     try:
@@ -294,29 +330,35 @@ def _started(ray: Any, plan: Plan) -> Iterator[Head]:
 
 
 @contextlib.contextmanager
-def _ray_environment(address: str | None) -> Iterator[None]:
+def _environment(place: Place) -> Iterator[None]:
     """What Ray reads when it is imported and started; what the installation says wins."""
     ours = {
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": _token(),
         # Off, its processes listen on an address of this machine alone.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1" if address else "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0" if place.is_here else "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
-    if address:  # its token is known to who may use it
-        ours = {name: value for name, value in ours.items() if "AUTH" not in name}
     before = dict(os.environ)
-    os.environ.update({**ours, **before})
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": place.token} if place.token else {}
+    os.environ.update({**ours, **before, **token})
+    _forget_token()
     try:
         yield
     finally:
-        for name in ours.keys() - before.keys():
+        for name in {*ours, *token}:
             os.environ.pop(name, None)
+        os.environ.update({name: before[name] for name in {*ours, *token} & before.keys()})
+
+
+def _forget_token() -> None:
+    """Let Ray read its token anew: it keeps that of the first Ray that the process went to."""
+    if "ray" in sys.modules:
+        raylet: Any = importlib.import_module("ray._raylet")  # it has no types
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _refuse_without_token() -> None:
-    raylet: Any = importlib.import_module("ray._raylet")  # it has no types
+    raylet: Any = importlib.import_module("ray._raylet")
 
     if raylet.get_authentication_mode() != raylet.AuthenticationMode.TOKEN:
         raise SettingsError(

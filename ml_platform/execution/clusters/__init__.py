@@ -1,0 +1,1 @@
+"""Ray clusters that the platform starts itself: what they are, who holds them, how they end."""
