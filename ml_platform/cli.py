@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ml_platform.alerts.commands import app as alerts
+from ml_platform.execution.clusters.commands import app as clusters
 from ml_platform.kernel.errors import PlatformError
 from ml_platform.kernel.names import TableKey
 from ml_platform.kernel.settings import Settings
@@ -31,6 +32,7 @@ app = typer.Typer(
 checks = typer.Typer(help="Rules that a table has to keep.", no_args_is_help=True)
 app.add_typer(checks, name="checks")
 app.add_typer(alerts, name="alerts")
+app.add_typer(clusters, name="clusters")
 app.add_typer(scenarios, name="scenario")
 console = Console()
 errors = Console(stderr=True)

@@ -1,9 +1,10 @@
-"""What holds for every project: its resources and how its steps run."""
+"""What holds for every project: its resources, how its steps run, who sweeps after them."""
 
 import os
 
 import dagster as dg
 
+from ml_platform.execution.clusters.sensor import cluster_definitions
 from ml_platform.kernel.errors import SettingsError
 from ml_platform.storage.io_manager import TableIOManager
 from ml_platform.storage.resource import Tables
@@ -15,7 +16,7 @@ _EXECUTORS = {
 
 
 def common_definitions() -> dg.Definitions:
-    """The resources by their names, and the executor.
+    """The resources by their names, the executor, and the sensors of clusters where there are some.
 
     Steps run in the run's own process unless `ML_PLATFORM_EXECUTOR` says `multiprocess`: a process
     a step costs seconds each for its imports (docs/decisions/0003-steps-in-process.md).
@@ -26,7 +27,8 @@ def common_definitions() -> dg.Definitions:
             "ML_PLATFORM_EXECUTOR", f"'{chosen}'", allowed=", ".join(sorted(_EXECUTORS))
         )
     tables = Tables()
-    return dg.Definitions(
+    common = dg.Definitions(
         resources={"tables": tables, "io_manager": TableIOManager(tables=tables)},
         executor=_EXECUTORS[chosen],
     )
+    return dg.Definitions.merge(common, cluster_definitions())

@@ -174,8 +174,7 @@ def profile(name: str, environ: Mapping[str, str] = os.environ) -> Execution:
     Raises:
         DeclarationError: there is none, or the file says nothing possible.
     """
-    file = profiles_file(environ)
-    known = _profiles(file, file.stat().st_mtime_ns) if file.is_file() else {}
+    file, known = profiles_file(environ), profiles(environ)
     if name not in known:
         raise DeclarationError(
             f"profile '{name}'",
@@ -184,6 +183,16 @@ def profile(name: str, environ: Mapping[str, str] = os.environ) -> Execution:
             fix=f"add `{name}: {{max_parallel: 2}}` to it, or name one that is there",
         )
     return known[name]
+
+
+def profiles(environ: Mapping[str, str] = os.environ) -> dict[str, Execution]:
+    """All profiles of this installation by name; none where there is no file.
+
+    Raises:
+        DeclarationError: the file says nothing possible.
+    """
+    file = profiles_file(environ)
+    return _profiles(file, file.stat().st_mtime_ns) if file.is_file() else {}
 
 
 def profiles_file(environ: Mapping[str, str] = os.environ) -> Path:

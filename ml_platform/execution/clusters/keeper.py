@@ -28,6 +28,9 @@ MARK = "ML_PLATFORM_CLUSTER"
 OBJECT_STORE_BYTES = 200 * 2**20
 """No table goes through Ray's object store, only orders and reports."""
 
+UNTIL_HELD_S = 30.0
+"""How long a new cluster waits for who asked for it; a start may take longer than a short lease."""
+
 _LOOK_S = 0.5
 _PATIENCE_S = 2.0  # who only asks whether a keeper lives has the lock for a moment
 _CORE = ("raylet", "gcs_server")
@@ -54,7 +57,7 @@ def keep(place: Place, scratch: Path) -> None:
     nodes = _Nodes(lease)
     try:
         # A node takes seconds to start; what waits for the cluster need not wait for all of them.
-        place.change(state="ready", address=nodes.address)
+        place.change(state="ready", address=nodes.address, expires_at=time.time() + UNTIL_HELD_S)
         while (held := _wanted(place)) and nodes.fit(held):
             time.sleep(_LOOK_S)
         place.give_up()

@@ -72,10 +72,13 @@ def started(name: str, nodes: int, cpus: float, for_s: float, owner: str = "") -
             lease = Lease(nodes, cpus, 0.0, "")
         if not place.is_kept():
             lease = replace(lease, state="starting", address="")
-        place.write(lease.held_until(time.time() + for_s, owner or who()))
+        if lease.state == "starting":
+            lease = lease.held_until(time.time() + START_S, owner or who())
+        place.write(lease)
     if not place.is_kept():
         _keep(place)
-    return _ready(place)
+    lease = _ready(place)
+    return place.renew(for_s, owner or who()) or lease
 
 
 def who() -> str:
@@ -105,7 +108,7 @@ def held(cluster: Cluster | str, log: Callable[[str], None]) -> Iterator[tuple[L
     else:
         if place.lease() is None:
             log(f"starting cluster {name}: {cluster.nodes} nodes of {cluster.cpus:g} cores")
-        lease = started(name, cluster.nodes, cluster.cpus, max(idle_s, START_S))
+        lease = started(name, cluster.nodes, cluster.cpus, idle_s)
     with place.heartbeat(idle_s, who()):
         yield lease, place
 

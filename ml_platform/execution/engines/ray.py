@@ -269,11 +269,13 @@ class Place:
         address: of its head; empty for one that is started for the step.
         token: what it asks of its users; empty where the environment says it.
         is_here: whether all of it is on this machine.
+        joined: is called when this process has connected to it.
     """
 
     address: str = ""
     token: str = ""
     is_here: bool = False
+    joined: Callable[[], None] = lambda: None
 
 
 @contextlib.contextmanager
@@ -289,8 +291,8 @@ def _found(plan: Plan, log: Callable[[str], None]) -> Iterator[Place]:
     else:
         from ml_platform.execution.clusters.kuberay import held_on_kubernetes
 
-        with held_on_kubernetes(plan.cluster) as address:
-            yield Place(address)
+        with held_on_kubernetes(plan.cluster) as reached:
+            yield Place(reached.address, reached.token, joined=reached.joined)
 
 
 @contextlib.contextmanager
@@ -305,6 +307,7 @@ def _joined(ray: Any, place: Place) -> Iterator[Head]:
     except (ConnectionError, RuntimeError) as error:
         raise _out_of_reach(address, str(error)) from error
     try:
+        place.joined()
         yield Head(address, is_own=False)
     finally:
         ray.shutdown()

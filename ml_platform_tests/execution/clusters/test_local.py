@@ -6,8 +6,11 @@ All of it listens on 127.0.0.1; what a test starts it ends by its lease.
 import importlib.util
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import dagster as dg
 import psutil
@@ -18,6 +21,7 @@ from ml_platform.execution.clusters import local
 from ml_platform.execution.clusters.keeper import MARK
 from ml_platform.execution.launch import materialise
 from ml_platform.execution.recording import materialisations
+from ml_platform.kernel.errors import ConflictError, UnavailableError
 
 if importlib.util.find_spec("ray") is None:  # not imported: Ray reads its settings when it is
     pytest.skip("Ray is not installed", allow_module_level=True)
@@ -40,7 +44,7 @@ def home(tmp_path, monkeypatch):
     for place in local.places():
         if place.lease():
             local.stopped(place.name)
-    assert not processes(tmp_path / "home")
+    wait_until(lambda: not processes(tmp_path / "home"))
 
 
 def processes(home, kind=""):
@@ -103,4 +107,52 @@ def test_two_hundred_partitions_are_made_once_though_a_node_is_killed_and_anothe
     assert len(files) == len(DAYS)
     assert {pq.read_table(file)["n"][0].as_py() for file in files.values()} == {1428571}
     with capsys.disabled():
-        print(f"\n{len(recorded)} of {len(DAYS)} partitions recorded once, node lost and replaced")
+        told = f"{len(recorded)} of {len(DAYS)} partitions recorded once, a node lost and replaced"
+        print(f"\n{told}")  # noqa: T201 - what the run of this test is to show
+
+
+def test_a_cluster_that_nobody_holds_ends_by_itself_and_leaves_nothing(home):
+    lease = local.started("short", nodes=1, cpus=1, for_s=5)
+    assert processes(home)
+    assert local.started("short", nodes=1, cpus=1, for_s=1).expires_at == lease.expires_at
+    assert local.swept() == []
+    wait_until(lambda: not processes(home))
+    assert time.time() >= lease.expires_at
+    assert local.place_of("short").lease() is None
+    assert not Path(lease.scratch).exists()
+    local.swept()
+    assert local.places() == []
+
+
+def test_a_cluster_whose_keeper_was_killed_is_swept_and_can_be_started_again(home):
+    first = local.started("kept", nodes=1, cpus=1, for_s=600)
+    place, lease = local.known("kept")
+    # Its children end with it; one that does not is what the sweep is for.
+    environ = {**os.environ, MARK: str(place.folder)}
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environ):
+        os.kill(lease.keeper, signal.SIGKILL)
+        wait_until(lambda: not place.is_kept() and len(processes(home)) == 1)
+        with pytest.raises(UnavailableError, match="it did not start, or ended"):
+            local.held("kept", print).__enter__()
+        (found,) = local.swept()
+    assert (found.name, found.why, found.ended) == ("kept", "its keeper was gone", 1)
+    assert not Path(first.scratch).exists()
+    again = local.started("kept", nodes=1, cpus=1, for_s=600)
+    assert again.keeper != first.keeper
+    with pytest.raises(ConflictError, match="with 1 cores a node, and 3"):
+        local.started("kept", nodes=1, cpus=3, for_s=600)
+    local.scaled("kept", 2)
+    wait_until(lambda: len(raylets(home)) == 2)
+    local.scaled("kept", 1)
+    wait_until(lambda: len(raylets(home)) == 1)
+    listening = {one.laddr.ip for p in processes(home) for one in p.net_connections("tcp")}
+    assert {one.removeprefix("::ffff:") for one in listening} == {"127.0.0.1"}
+    assert local.stopped("kept").ended == 0
+
+
+def test_a_cluster_that_cannot_start_says_why(home, tmp_path, monkeypatch):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "ray.py").write_text("raise ImportError('this Ray is broken')")
+    monkeypatch.syspath_prepend(tmp_path / "broken")
+    with pytest.raises(UnavailableError, match="this Ray is broken"):
+        local.started("broken", nodes=1, cpus=1, for_s=60)
