@@ -66,7 +66,9 @@ def _on_kubernetes() -> dg.Definitions:
     def sweep_kuberay_clusters(
         context: dg.SensorEvaluationContext, raycluster_client: dg.ResourceParam[Any]
     ) -> Any:
-        return cleanup_expired_kuberay_clusters(context, raycluster_client=raycluster_client)
+        # A context has its resources once, so the sensor itself cannot be called with this one.
+        look: Any = cleanup_expired_kuberay_clusters._raw_fn  # noqa: SLF001 - nothing public has it
+        return look(context, raycluster_client=raycluster_client)
 
     return dg.Definitions(
         sensors=[sweep_kuberay_clusters],

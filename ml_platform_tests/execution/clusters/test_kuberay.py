@@ -224,13 +224,18 @@ def test_a_job_of_a_step_is_gone_after_it_and_says_how_long_its_pods_may_outlive
 
 
 def sweep(instance):
-    """Evaluate the sensor as the daemon does, and run what it asks for."""
-    definitions = cluster_definitions()
-    repository = definitions.get_repository_def()
-    origin = dg._core.remote_origin.RegisteredCodeLocationOrigin("shop")
-    context = dg.build_sensor_context(instance=instance, resources=definitions.resources)
-    context._code_location_origin = origin
-    asked = repository.get_sensor_def("sweep_kuberay_clusters").evaluate_tick(context).run_requests
+    """Ask the sensor as the daemon does, and run what it asks for."""
+    from dagster_ray.kuberay.client import RayClusterClient
+
+    repository = cluster_definitions().get_repository_def()
+    context = dg.build_sensor_context(instance=instance, repository_def=repository)
+    context._code_location_origin = dg._core.remote_origin.RegisteredCodeLocationOrigin("shop")
+    sensor = repository.get_sensor_def("sweep_kuberay_clusters")
+    asked = [
+        one
+        for one in sensor(context, raycluster_client=RayClusterClient())
+        if isinstance(one, dg.RunRequest)
+    ]
     for one in asked:
         job = repository.get_job("delete_kuberay_clusters")
         job.execute_in_process(run_config=one.run_config, instance=instance)
