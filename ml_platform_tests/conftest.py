@@ -1,4 +1,4 @@
-"""What tests of several rooms stand on: small projects to run, a real PostgreSQL server."""
+"""What tests of several rooms stand on: small projects to run, real PostgreSQL and S3 servers."""
 
 import importlib
 import os
@@ -16,10 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import boto3
 import dagster as dg
 import pytest
+import s3fs
 import sqlalchemy as sa
 from hypothesis import settings
+from moto.server import ThreadedMotoServer
 
 from ml_platform.execution.launch import keys_of, materialise
 from ml_platform.kernel.names import TableKey
@@ -223,3 +226,29 @@ def _wait_until_ready(programs, port, server, log):
         if server.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
         time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def s3_address():
+    """A real S3 API; buckets are shared by all tests of the process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_address, monkeypatch):
+    """A client of that S3, which `s3://` addresses of the platform mean too."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3_address,
+    }.items():
+        monkeypatch.setenv(name, value)
+    # fsspec keeps file systems by their arguments, and the endpoint is none of them.
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield boto3.client("s3")
+    s3fs.S3FileSystem.clear_instance_cache()

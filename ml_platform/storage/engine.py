@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ml_platform.kernel.errors import DataError, DeclarationError, NotFoundError, Where, closest
 from ml_platform.kernel.names import LAYERS, TableKey
@@ -53,7 +53,7 @@ def tables_named_in(sql: str, where: Where | None = None) -> list[TableName]:
     Raises:
         DeclarationError: the text is not one SELECT, or names a table without a layer.
     """
-    text, _ = _parsed_once(sql, where)
+    text = _tree_of_one(sql, where)
     found = set()
     for match in _TABLE.finditer(text):
         node, _ = _node_at(text, match.start())
@@ -108,19 +108,22 @@ def parsed_together(queries: Iterable[str]) -> Iterator[None]:
             _parsed.pop(text, None)
 
 
-_parsed: dict[str, str] = {}
+_Parsed: TypeAlias = tuple[str, bool, int]
+"""A syntax tree as JSON, or what is wrong; whether something is; how many statements it has."""
+
+_parsed: dict[str, _Parsed] = {}
 
 
-def _serialised(queries: list[str]) -> list[str]:
-    """DuckDB's syntax trees of these texts as JSON; of a text that is none, what is wrong."""
+def _serialised(queries: list[str]) -> list[_Parsed]:
+    """What DuckDB makes of these texts."""
     # A cursor of one connection: making a connection costs fifty times a parse.
     with _parser().cursor() as cursor:
-        rows = cursor.execute(
-            "SELECT json_serialize_sql(one, skip_null := true, skip_empty := true)"
-            " FROM (SELECT unnest(?::VARCHAR[]) AS one)",
+        return cursor.execute(  # type: ignore[no-any-return]
+            "SELECT tree, tree ->> '$.error' = 'true', json_array_length(tree, '$.statements')"
+            " FROM (SELECT json_serialize_sql(one, skip_null := true, skip_empty := true) AS tree"
+            " FROM (SELECT unnest(?::VARCHAR[]) AS one))",
             [queries],
         ).fetchall()
-    return [row[0] for row in rows]
 
 
 def syntax_tree(sql: str, where: Where | None = None) -> dict[str, Any]:
@@ -129,20 +132,18 @@ def syntax_tree(sql: str, where: Where | None = None) -> dict[str, Any]:
     Raises:
         DeclarationError: the text is not one SELECT.
     """
-    return _parsed_once(sql, where)[1]
+    tree: dict[str, Any] = json.loads(_tree_of_one(sql, where))
+    return tree
 
 
-def _parsed_once(sql: str, where: Where | None) -> tuple[str, dict[str, Any]]:
-    """The syntax tree, as DuckDB writes it and as objects; of one SELECT and nothing else."""
-    text = _parsed.get(sql) or _serialised([sql])[0]
-    tree: dict[str, Any] = json.loads(text)
-    if tree["error"]:
-        raise _syntax_error(sql, tree, where)
-    if len(tree["statements"]) != 1:
-        raise DeclarationError(
-            "SQL", f"{len(tree['statements'])} statements", allowed="one SELECT", where=where
-        )
-    return text, tree
+def _tree_of_one(sql: str, where: Where | None) -> str:
+    """The syntax tree as DuckDB writes it, of one SELECT and nothing else."""
+    text, is_wrong, statements = _parsed.get(sql) or _serialised([sql])[0]
+    if is_wrong:
+        raise _syntax_error(sql, json.loads(text), where)
+    if statements != 1:
+        raise DeclarationError("SQL", f"{statements} statements", allowed="one SELECT", where=where)
+    return text
 
 
 @functools.cache

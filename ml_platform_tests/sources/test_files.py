@@ -5,12 +5,10 @@ import gzip
 import os
 from datetime import date
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 
 from ml_platform.kernel.errors import (
     DataError,
@@ -284,35 +282,15 @@ def test_each_known_ending_has_a_reader():
     assert set(files._ENDINGS.values()) == {"csv", "parquet", "json"}
 
 
-@pytest.fixture(scope="module")
-def s3_address():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def s3(s3_address, monkeypatch):
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": s3_address,
-    }.items():
-        monkeypatch.setenv(name, value)
-    # fsspec keeps file systems by their arguments, and the endpoint is none of them.
-    s3fs.S3FileSystem.clear_instance_cache()
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="inbox")
-    yield client
-    s3fs.S3FileSystem.clear_instance_cache()
+def inbox(s3):
+    s3.create_bucket(Bucket="inbox")
+    return s3
 
 
-def test_an_object_store_is_read_like_a_folder(s3):
-    s3.put_object(Bucket="inbox", Key="in/a.csv", Body=b"a,b\n1,x\n")
-    s3.put_object(Bucket="inbox", Key="in/b.csv", Body=b"a,b\n2,y\n")
+def test_an_object_store_is_read_like_a_folder(inbox):
+    inbox.put_object(Bucket="inbox", Key="in/a.csv", Body=b"a,b\n1,x\n")
+    inbox.put_object(Bucket="inbox", Key="in/b.csv", Body=b"a,b\n2,y\n")
     assert rows("s3://inbox/in") == ONE_TWO
     assert rows("s3://inbox/in/*.csv") == ONE_TWO
     assert rows("s3://inbox/in/b.csv") == ONE_TWO[1:]
@@ -321,13 +299,13 @@ def test_an_object_store_is_read_like_a_folder(s3):
     assert "a.csv" in caught.value.allowed
 
 
-def test_a_wrong_line_on_an_object_store_is_told_with_its_url(s3):
-    s3.put_object(Bucket="inbox", Key="bad/a.csv", Body=b"a,b\n1,x\n2\n")
+def test_a_wrong_line_on_an_object_store_is_told_with_its_url(inbox):
+    inbox.put_object(Bucket="inbox", Key="bad/a.csv", Body=b"a,b\n1,x\n2\n")
     with pytest.raises(DataError, match=r"file s3://inbox/bad/a.csv: line 3 has 1 fields"):
         rows("s3://inbox/bad/a.csv")
 
 
-def test_a_store_that_is_down_can_be_tried_again(s3, monkeypatch, free_port):
+def test_a_store_that_is_down_can_be_tried_again(inbox, monkeypatch, free_port):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
@@ -335,7 +313,7 @@ def test_a_store_that_is_down_can_be_tried_again(s3, monkeypatch, free_port):
         rows("s3://inbox/in")
 
 
-def test_a_store_without_credentials_asks_for_them(s3, monkeypatch, tmp_path):
+def test_a_store_without_credentials_asks_for_them(inbox, monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

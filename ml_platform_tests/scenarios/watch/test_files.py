@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 
 from ml_platform.kernel.errors import NotFoundError, SettingsError, UnavailableError
 from ml_platform.scenarios.watch.files import look_at_files
@@ -123,23 +122,11 @@ def test_no_such_kind_of_store_is_told():
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-    }.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
+def bucket(s3):
+    s3.create_bucket(Bucket="arrivals")
     files = s3fs.S3FileSystem(skip_instance_cache=True)
-    files.mkdir("arrivals")
     yield files
-    files.rm("arrivals", recursive=True)  # servers of one process share what they hold
-    server.stop()
+    files.rm("arrivals", recursive=True)
 
 
 def test_a_bucket_is_watched_like_a_folder(bucket):
