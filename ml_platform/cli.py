@@ -1,5 +1,6 @@
 """`ml-platform ...`: each command calls a room and prints what it says."""
 
+import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from ml_platform.alerts.commands import app as alerts
 from ml_platform.execution.clusters.commands import app as clusters
-from ml_platform.kernel.errors import PlatformError
+from ml_platform.kernel.errors import DeclarationError, PlatformError
 from ml_platform.kernel.names import TableKey
 from ml_platform.kernel.settings import Settings
 from ml_platform.scenarios.commands import app as scenarios
@@ -36,6 +37,9 @@ app.add_typer(clusters, name="clusters")
 app.add_typer(scenarios, name="scenario")
 console = Console()
 errors = Console(stderr=True)
+
+WARNING_CODE = 3
+"""What a scenario that has ended with a warning exits with; 2 is a mistake in the words typed."""
 
 
 class Output(StrEnum):
@@ -295,6 +299,107 @@ def dev(
     from ml_platform.demo.dev import run_dev
 
     raise typer.Exit(run_dev(console, port, mlflow_port, data, alerts_port))
+
+
+@scenarios.command("list")
+def list_scenarios(project: ProjectOption = None) -> None:
+    """List the scenarios: what starts them, what they do, how the last run has ended."""
+    from ml_platform.loading.project import project_names
+    from ml_platform.session import opened
+
+    listing = Table("project", "scenario", "triggers", "steps", "last run (UTC)", "", box=None)
+    for name in [project] if project else project_names():
+        with opened(name) as session:
+            for scenario in session.scenarios():
+                triggers = ", ".join(one.name for one in scenario.triggers) or "by hand"
+                off = "" if scenario.active or not scenario.triggers else " (off)"
+                steps = ", ".join(one.name for one in scenario.steps)
+                last = session.last_run(scenario.name)
+                listing.add_row(name, scenario.name, triggers + off, steps, *last)
+    console.print(listing)
+
+
+@scenarios.command("run")
+def run_scenario(
+    name: Annotated[str, typer.Argument(help="The scenario.")],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", help="name=value, as in YAML; may be repeated.")
+    ] = None,
+    project: ProjectOption = None,
+    *,
+    wait: Annotated[
+        bool, typer.Option(help="Run it here and now, or hand it to the queue and return.")
+    ] = True,
+) -> None:
+    """Run a scenario; exits with 0 for success, 1 for a failure, 3 for a warning."""
+    from ml_platform.demo.progress import told_on
+    from ml_platform.session import opened, project_of_scenario
+
+    params = dict(_parameter(one) for one in param or [])
+    with opened(project_of_scenario(name, project)) as session:
+        if not wait:
+            run_id = session.submit_scenario(name, params)
+            console.print(f"run {run_id} is in the queue; the daemon starts it")
+            return
+        with told_on(console) as tell:
+            outcome = session.run_scenario(name, params, tell)
+    console.print(f"{name}: {outcome}")
+    raise typer.Exit({"success": 0, "warning": WARNING_CODE}.get(outcome, 1))
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    import yaml
+
+    name, equals, value = text.partition("=")
+    try:
+        found = yaml.safe_load(value)
+        json.dumps(found)
+    except (yaml.YAMLError, TypeError):
+        found = value  # a text with signs of YAML in it, or a day, is itself
+    if not equals or not name.isidentifier():
+        raise DeclarationError(f"--param {text}", "no name and value", allowed="name=value")
+    return name, found
+
+
+@scenarios.command("kill")
+def kill_scenario(
+    name: Annotated[str, typer.Argument(help="The scenario.")], project: ProjectOption = None
+) -> None:
+    """End the runs of a scenario that wait or go on, with the runs that they have started."""
+    from ml_platform.session import opened, project_of_scenario
+
+    with opened(project_of_scenario(name, project)) as session:
+        ended = session.kill_scenario(name)
+    for run_id in ended:
+        console.print(f"run {run_id} was told to end")
+    if not ended:
+        console.print("no run of it was going on")
+
+
+@app.command()
+def variables(
+    scenario: Annotated[
+        str | None, typer.Argument(help="Those that a run of it has; else the projects' own.")
+    ] = None,
+    project: ProjectOption = None,
+    forget: Annotated[
+        str, typer.Option(help="Let what is declared hold again, where a step has set another.")
+    ] = "",
+) -> None:
+    """List the variables of scenarios, and where each value comes from."""
+    from ml_platform.loading.project import project_names
+    from ml_platform.scenarios.remembered import forget as forgotten
+    from ml_platform.session import opened, project_of_scenario
+
+    names = [project_of_scenario(scenario, project)] if scenario else project_names()
+    listing = Table("project", "variable", "value", "from", box=None)
+    for name in [project] if project else names:
+        if forget and forgotten(name, forget):
+            console.print(f"{name}: what a step has set as {forget} is forgotten")
+        with opened(name) as session:
+            for one in session.variables(scenario).values():
+                listing.add_row(name, one.name, json.dumps(one.shown), one.origin)
+    console.print(listing)
 
 
 def _owner(store: TableStore, table: str, project: str | None) -> str:

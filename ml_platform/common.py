@@ -4,6 +4,7 @@ import os
 
 import dagster as dg
 
+from ml_platform.alerts.resource import Alerts
 from ml_platform.execution.clusters.sensor import cluster_definitions
 from ml_platform.kernel.errors import SettingsError
 from ml_platform.storage.io_manager import TableIOManager
@@ -28,7 +29,11 @@ def common_definitions() -> dg.Definitions:
         )
     tables = Tables()
     common = dg.Definitions(
-        resources={"tables": tables, "io_manager": TableIOManager(tables=tables)},
+        resources={
+            "tables": tables,
+            "io_manager": TableIOManager(tables=tables),
+            "alerts": Alerts(),
+        },
         executor=_EXECUTORS[chosen],
     )
     return dg.Definitions.merge(common, cluster_definitions())

@@ -5,7 +5,7 @@ from ml_platform.checks.component import Checks
 from ml_platform.features.component import FeatureTable, PreparedTable
 from ml_platform.models.component import Model, Predictions
 from ml_platform.reports.component import Report
-from ml_platform.scenarios.component import Scenario
+from ml_platform.scenarios.component import Scenario, Variables
 from ml_platform.sources.component import Source
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "Reporter",
     "Scenario",
     "Source",
+    "Variables",
 ]

@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from hypothesis import settings
 from moto.server import ThreadedMotoServer
 
+from ml_platform.alerts.resource import Alerts
 from ml_platform.execution.launch import keys_of, materialise
 from ml_platform.kernel.names import TableKey
 from ml_platform.loading.project import load_tree
@@ -83,7 +84,11 @@ class Workshop:
             importlib.import_module(self.package), project_root=self.root
         )
         tables = Tables(root=self.store.root)
-        resources = {"tables": tables, "io_manager": TableIOManager(tables=tables)}
+        resources = {
+            "tables": tables,
+            "io_manager": TableIOManager(tables=tables),
+            "alerts": Alerts(url=f"sqlite:///{self.root / 'alerts.db'}"),
+        }
         return load_tree(tree, "shop", dg.Definitions(resources=resources))
 
     def run(self, *keys, partitions=()):

@@ -95,7 +95,7 @@ def materialise(
     job = definitions.resolve_implicit_global_asset_job_def()
     ranged = {RANGE_START: partitions[0], RANGE_END: partitions[-1]} if partitions else {}
     run_id = str(uuid.uuid4())
-    with _told(instance, run_id, tell) as told:
+    with followed(instance, run_id, tell) as told:
         result = job.execute_in_process(
             instance=instance,
             asset_selection=list(keys),
@@ -108,7 +108,7 @@ def materialise(
 
 
 @contextlib.contextmanager
-def _told(
+def followed(
     instance: dg.DagsterInstance, run_id: str, tell: Callable[[Happening], None]
 ) -> Iterator[list[Happening]]:
     """Read the run's events while it goes on, and all of them once more when it has ended.

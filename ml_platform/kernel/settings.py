@@ -21,12 +21,16 @@ class Settings:
         tracking_uri: MLflow's store (`MLFLOW_TRACKING_URI`).
         memory_limit: what one query may take before it spills to disk (`ML_PLATFORM_MEMORY_LIMIT`),
             in DuckDB's words such as `4GiB`; empty for DuckDB's own default, 80 % of the machine.
+        variables_file: YAML with the variables of all projects' scenarios
+            (`ML_PLATFORM_VARIABLES`), by default variables.yaml beside workspace.yaml; it need not
+            be there.
     """
 
     home: Path
     storage_root: str
     tracking_uri: str
     memory_limit: str
+    variables_file: Path
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -38,6 +42,9 @@ class Settings:
             tracking_uri=environ.get("MLFLOW_TRACKING_URI")
             or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
             memory_limit=environ.get("ML_PLATFORM_MEMORY_LIMIT", ""),
+            variables_file=Path(
+                environ.get("ML_PLATFORM_VARIABLES") or default_home().parent / "variables.yaml"
+            ),
         )
 
 

@@ -21,6 +21,7 @@ from ml_platform.kernel.errors import DeclarationError
 from ml_platform.loading.folder import isolated, load_folder
 from ml_platform.loading.graph import without_cycles, without_twins
 from ml_platform.loading.pieces import Broken, Piece
+from ml_platform.loading.scenarios import without_troubled_scenarios
 from ml_platform.storage.engine import parsed_together
 
 DEFS_ROOT = Path(__file__).parent.parent / "defs"
@@ -77,6 +78,7 @@ def load_tree(tree: dg.ComponentTree, name: str, common: dg.Definitions | None =
             found = load_folder(tree, folder, tree.decl_load_context)
         pieces = without_cycles(without_twins(found), found.broken)
         pieces = _without_rule_twins(pieces, found.broken)
+        pieces = without_troubled_scenarios(pieces, found.broken)
         merged = _merged(pieces, found.broken, name, common or dg.Definitions())
     return Project(name, merged, found.broken)
 

@@ -5,6 +5,9 @@ leaves started for ever. It is named in dagster.yaml as `run_launcher`, beside `
 whose mark on the run it reads; docs/decisions/0002-runs-end.md says how the two work together.
 """
 
+import os
+import signal
+
 import dagster as dg
 
 # Not public in Dagster 1.13, though every launcher of its integrations answers with them.
@@ -33,6 +36,20 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
                 "class: LocalInstance}",
             )
         super().register_instance(instance)
+
+    def terminate(self, run_id: str) -> bool:
+        """Ask a run to end; one that no code server executes is interrupted by its process.
+
+        Such a run was started in a terminal, `ml-platform scenario run` for one.
+        """
+        if super().terminate(run_id):  # type: ignore[no-untyped-call]
+            return True
+        run = self._instance.get_run_by_id(run_id)
+        process = process_of(run) if run and not run.is_finished else None
+        if process is None or process.life() is not Life.ALIVE:
+            return False
+        os.kill(process.pid, signal.SIGINT)
+        return True
 
     @property
     def supports_check_run_worker_health(self) -> bool:

@@ -1,16 +1,21 @@
 """`Scenario`: triggers that wait for quiet, and the steps that they start."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
-from ml_platform.execution.component import loaded_plainly, project_of
+from ml_platform.execution.component import project_of
 from ml_platform.execution.scaffold import ExampleScaffolder
-from ml_platform.scenarios import times, trigger_words, words
-from ml_platform.scenarios.job import scenario_job
+from ml_platform.scenarios import step_words, times, trigger_words, words
+from ml_platform.scenarios.job import KEEPER, scenario_job
+from ml_platform.scenarios.parts import Name
 from ml_platform.scenarios.sensor import scenario_sensor
+from ml_platform.scenarios.whole import scenario_metadata, variable_metadata
+
+_NAMED = TypeAdapter(dict[Name, Any])
+_Component = TypeVar("_Component", bound=dg.Model)
 
 
 class TimeField(times.Time, dg.Resolvable):
@@ -62,19 +67,39 @@ class TriggerField(trigger_words.Trigger, dg.Resolvable):
     webhook: WebhookField | None = Field(default=None, description="When it is called over HTTP.")
 
 
-class BuildField(words.Build, dg.Resolvable):
-    """Make assets in a run of their own, in this step's process."""
+class BuildField(step_words.Build, dg.Resolvable):
+    """Make assets in runs of their own, in this step's process."""
 
 
-class RunPythonField(words.RunPython, dg.Resolvable):
+class ClearField(step_words.Clear, dg.Resolvable):
+    """Empty tables, or partitions of them; `ml-platform restore` brings them back."""
+
+
+class RunPythonField(step_words.RunPython, dg.Resolvable):
     """Call a function; what it returns is the step's output."""
 
 
-class StepField(words.Step, dg.Resolvable):
+class RunSqlField(step_words.RunSql, dg.Resolvable):
+    """Run statements; the rows of the last one are the step's output."""
+
+
+class SendMessageField(step_words.SendMessage, dg.Resolvable):
+    """Tell people something; the project's reporters decide who hears it."""
+
+
+class CleanUpField(step_words.CleanUp, dg.Resolvable):
+    """Remove what has become old: runs with their logs, versions of tables, what lies about."""
+
+
+class StepField(step_words.Step, dg.Resolvable):
     """One step: what it does, whether it runs, and what its failure means."""
 
     build: BuildField | None = Field(default=None, description="Make assets.")
+    clear: ClearField | None = Field(default=None, description="Empty tables or partitions.")
     run_python: RunPythonField | None = Field(default=None, description="Call a function.")
+    run_sql: RunSqlField | None = Field(default=None, description="Run statements on a database.")
+    send_message: SendMessageField | None = Field(default=None, description="Tell people.")
+    clean_up: CleanUpField | None = Field(default=None, description="Remove what has become old.")
 
 
 @dg.scaffold_with(ExampleScaffolder)
@@ -98,12 +123,50 @@ class Scenario(dg.Component, dg.Model, words.ScenarioWords, dg.Resolvable):
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Make the component of its attributes."""
-        return loaded_plainly(cls, attributes, super().load, context)
+        """Make the component of its attributes; its templates are for its runs, not for Dagster."""
+        _ = context
+        return _plainly(cls, attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The scenario's job, and the sensor that starts it where it has triggers."""
         project = project_of(context)
         job = scenario_job(project, self)
         sensors = [scenario_sensor(project, self)] if self.triggers else []
-        return dg.Definitions(jobs=[job], sensors=sensors)
+        return dg.Definitions(
+            jobs=[job], sensors=sensors, resources=KEEPER, metadata=scenario_metadata(self)
+        )
+
+
+@dg.scaffold_with(ExampleScaffolder)
+class Variables(dg.Component, dg.Model, dg.Resolvable):
+    """Variables of all scenarios of the project; a scenario's own, and a run's, win over them."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    scaffold_example: ClassVar[dict[str, Any]] = {"variables": {"region": "north"}}
+    scaffold_files: ClassVar[dict[str, str]] = {}
+
+    variables: dict[str, Any] = Field(
+        description="Values by name; {secret: NAME} is one of the environment."
+    )
+
+    @field_validator("variables")
+    @classmethod
+    def _have_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return _NAMED.validate_python(value)
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Make the component of its attributes."""
+        _ = context
+        return _plainly(cls, attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """What carries the variables to the project's scenarios."""
+        _ = context
+        return dg.Definitions(metadata=variable_metadata(self.variables))
+
+
+def _plainly(cls: type[_Component], attributes: BaseModel | None) -> _Component:
+    plain = attributes.model_dump(exclude_unset=True, by_alias=True) if attributes else {}
+    return cls.model_validate(plain)

@@ -12,9 +12,11 @@ from enum import StrEnum
 from types import FrameType
 from typing import Any
 
-from ml_platform.kernel.errors import SettingsError
+from ml_platform.kernel.errors import DataError, SettingsError
 from ml_platform.kernel.expression import compiled
-from ml_platform.scenarios.words import NAMES, Step
+from ml_platform.scenarios.step_words import Step
+from ml_platform.scenarios.templates import NAMES, filled
+from ml_platform.scenarios.variables import HIDDEN, Secret
 
 
 class Outcome(StrEnum):
@@ -43,11 +45,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Course:
-    """What is known between two steps; plain values, kept by Dagster as a step's output."""
+    """What is known between two steps; plain values, kept by Dagster as a step's output.
+
+    Of a secret variable only the name of its environment variable is kept, in `secrets`.
+    """
 
     trigger: str = "manual"
     params: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
     outcome: Outcome = Outcome.success
     steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -57,20 +63,34 @@ class Course:
             "outcome": str(self.outcome),
             "steps": self.steps,
             "params": self.params,
-            "variables": self.variables,
+            "variables": self.known_variables(),
             "trigger": self.trigger,
         }
+
+    def known_variables(self) -> dict[str, Any]:
+        """The variables; a secret one as what a step can take its value from."""
+        return {**self.variables, **{name: Secret(env) for name, env in self.secrets.items()}}
+
+    def having(self, values: Mapping[str, Any]) -> "Course":
+        """The course with these variables besides, or instead of what they were."""
+        secrets = {n: v.environment_variable for n, v in values.items() if isinstance(v, Secret)}
+        plain = {name: value for name, value in values.items() if name not in secrets}
+        return replace(
+            self,
+            variables={n: v for n, v in {**self.variables, **plain}.items() if n not in secrets},
+            secrets={**{n: v for n, v in self.secrets.items() if n not in plain}, **secrets},
+        )
 
     def after(self, step: Step, result: Result) -> "Course":
         """The course once a step has ended."""
         counted = counted_as(step, result.outcome)
-        worst = max(self.outcome, counted, key=lambda one: one.rank)
+        forgets = step.reset_outcome and result.outcome is not Outcome.skipped
+        before = Outcome.success if forgets else self.outcome
         said = {"outcome": str(result.outcome), "output": result.output, "reason": result.reason}
         return replace(
-            self,
-            outcome=worst,
+            self.having(result.variables),
+            outcome=max(before, counted, key=lambda one: one.rank),
             steps={**self.steps, step.name: said},
-            variables={**self.variables, **result.variables},
         )
 
 
@@ -80,6 +100,8 @@ def is_to_run(step: Step, course: Course) -> bool:
     Raises:
         DataError: an expression asks for something that is not there.
     """
+    if not step.enabled:
+        return False
     match step.if_:
         case "always":
             return True
@@ -107,15 +129,29 @@ def variables_set(wanted: Mapping[str, Any], course: Course) -> dict[str, Any]:
     """The values of `set_variables`; a text that begins with `=` is an expression.
 
     Raises:
-        DataError: an expression asks for something that is not there.
+        DataError: an expression asks for something that is not there, or hides a secret in a list.
     """
-    return {name: _value(one, course) for name, one in wanted.items()}
+    found = {name: filled(one, course.known()) for name, one in wanted.items()}
+    for name, value in found.items():
+        if not isinstance(value, Secret) and _holds_secret(value):
+            raise DataError(
+                f"variable {name}", "a secret within a list or mapping cannot be kept",
+                fix="give it a variable of its own",
+            )  # fmt: skip
+    return found
 
 
-def _value(one: Any, course: Course) -> Any:
-    if isinstance(one, str) and one.startswith("="):
-        return compiled(one[1:].strip(), NAMES).value(course.known())
-    return one
+def seen(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables as they may be looked at."""
+    return {n: HIDDEN if isinstance(v, Secret) else v for n, v in values.items()}
+
+
+def _holds_secret(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_secret(one) for one in value.values())
+    if isinstance(value, list):
+        return any(_holds_secret(one) for one in value)
+    return isinstance(value, Secret)
 
 
 class StepTimeoutError(Exception):

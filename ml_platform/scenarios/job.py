@@ -5,8 +5,9 @@ unless a later one may still run: then it only keeps its outcome, and the last s
 fails the run for it.
 """
 
+import traceback
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +23,7 @@ from ml_platform.scenarios.course import (
     is_to_run,
     limited_to,
 )
+from ml_platform.scenarios.step_words import Step
 from ml_platform.scenarios.steps.place import (
     CHAIN_TAG,
     OUTCOME_TAG,
@@ -31,16 +33,22 @@ from ml_platform.scenarios.steps.place import (
     repository_of,
 )
 from ml_platform.scenarios.steps.work import work_of
-from ml_platform.scenarios.words import ScenarioWords, Step
+from ml_platform.scenarios.variables import hidden
+from ml_platform.scenarios.whole import variables_of
+from ml_platform.scenarios.words import ScenarioWords
 
 _KEEPER = "course"
-"""Of what goes between steps; the project's own I/O manager keeps tables."""
+KEEPER = {_KEEPER: dg.FilesystemIOManager().get_resource_definition()}
+"""The resource that keeps what goes between steps; a project's definitions have to have it.
+
+Its own I/O manager keeps tables. A job that brought a resource along would get no other one.
+"""
 
 
 def scenario_job(project: str, scenario: ScenarioWords) -> dg.JobDefinition:
     """The job of a scenario; its tags say which, and of which project."""
     steps = list(scenario.steps)
-    ops = [_start(scenario), *(_op(scenario, steps, n) for n in range(len(steps)))]
+    ops = [_start(project, scenario), *(_op(scenario, steps, n) for n in range(len(steps)))]
     ops.append(_outcome(scenario))
     # Dagster wants the definitions' names to differ in the whole project; people see the aliases.
     shown = {op.name: op.name.removeprefix(f"{scenario.name}__") for op in ops}
@@ -53,7 +61,6 @@ def scenario_job(project: str, scenario: ScenarioWords) -> dg.JobDefinition:
     graph = dg.GraphDefinition(scenario.name, node_defs=ops, dependencies=chain)
     return graph.to_job(
         description=scenario.description,
-        resource_defs={_KEEPER: dg.FilesystemIOManager().get_resource_definition()},
         executor_def=dg.in_process_executor,
         tags={SCENARIO_TAG: scenario.name, PROJECT_TAG: project},
     )
@@ -67,13 +74,22 @@ _CONFIG = {
 }
 
 
-def _start(scenario: ScenarioWords) -> dg.OpDefinition:
+def _start(project: str, scenario: ScenarioWords) -> dg.OpDefinition:
     def start(context: dg.OpExecutionContext, _inputs: Mapping[str, Any]) -> Any:
         given = context.op_config
-        params = dict(given["params"])
-        course = Course(given["trigger"], params, {**scenario.variables, **params})
-        context.add_output_metadata({"variables": dg.MetadataValue.json(course.variables)})
-        yield dg.Output(asdict(course), "course")
+        with errors_are_told():
+            found = variables_of(project, repository_of(context), scenario, given["params"])
+        values = {name: one.value for name, one in found.items()}
+        course = Course(given["trigger"], dict(given["params"])).having(values)
+        shown = {name: one.shown for name, one in found.items()}
+        origins = {name: one.origin for name, one in found.items()}
+        context.add_output_metadata(
+            {
+                "variables": dg.MetadataValue.json(shown),
+                "variables_from": dg.MetadataValue.json(origins),
+            }
+        )
+        yield dg.Output(_kept(course), "course")
 
     return dg.OpDefinition(
         start, f"{scenario.name}__start", ins={}, outs=_OUT, config_schema=_CONFIG,
@@ -89,11 +105,12 @@ def _op(scenario: ScenarioWords, steps: list[Step], number: int) -> dg.OpDefinit
         course = _course(inputs["before"])
         with errors_are_told():
             if not is_to_run(step, course):
-                context.log.info("skipped: `if: %s` does not hold", step.if_)
+                why = f"`if: {step.if_}` does not hold" if step.enabled else "it is not enabled"
+                context.log.info("skipped: %s", why)
                 yield dg.Output(_kept(course.after(step, Result(Outcome.skipped))), "course")
                 return
             place = _place(context, scenario, step)
-        result = _tried(context, step, course, place)
+        result = _without_secrets(_tried(context, step, course, place), course)
         metadata = _metadata(result, place)
         if result.outcome is Outcome.failed:
             _retry(context, step)
@@ -110,6 +127,7 @@ def _op(scenario: ScenarioWords, steps: list[Step], number: int) -> dg.OpDefinit
         ins=_IN,
         outs=_OUT,
         description=step.description or step.kind,
+        required_resource_keys=step.needs,
     )
 
 
@@ -132,11 +150,23 @@ def _tried(context: dg.OpExecutionContext, step: Step, course: Course, place: Pl
     except Exception as error:
         if step.run_python is None or isinstance(error, dg.DagsterError):  # a mistake of ours
             raise
-        context.log.exception("the function failed")
+        told = hidden(traceback.format_exc(), course.secrets.values())
+        context.log.error(told)  # noqa: TRY400 - the traceback as it is may show a secret
         result = Result(Outcome.failed, reason=f"{type(error).__name__}: {error}")
     if rang and result.outcome is Outcome.failed:
         return Result(Outcome.failed, result.output, f"broken off after {limit:,.0f} s")
     return result
+
+
+def _without_secrets(result: Result, course: Course) -> Result:
+    """The result as it may be kept and shown, whatever a function or database has put into it."""
+    names = course.secrets.values()
+    return replace(
+        result,
+        output=hidden(result.output, names),
+        reason=hidden(result.reason, names),
+        variables=hidden(result.variables, names),
+    )
 
 
 def _place(context: dg.OpExecutionContext, scenario: ScenarioWords, step: Step) -> Place:
@@ -145,6 +175,7 @@ def _place(context: dg.OpExecutionContext, scenario: ScenarioWords, step: Step) 
         instance=context.instance,
         repository=repository_of(context),
         run_id=context.run_id,
+        first_run_id=context.run.root_run_id or context.run_id,
         project=context.run.tags.get(PROJECT_TAG, ""),
         scenario=scenario.name,
         step=step.name,

@@ -1,8 +1,9 @@
 """A person's query over the tables of all projects."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from ml_platform.kernel.errors import DeclarationError
 from ml_platform.kernel.names import TableKey
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def queried(
-    store: "TableStore", sql: str, project: str | None = None
+    store: "TableStore",
+    sql: str,
+    project: str | None = None,
+    parameters: Mapping[str, Any] = MappingProxyType({}),
 ) -> "Iterator[DuckDBPyRelation]":
     """The rows of a query, not yet computed.
 
     A table may be named with its project (`demand.raw.sales`), or without (`raw.sales`) if
-    `project` says whose it is or only one project has it.
+    `project` says whose it is or only one project has it. `parameters` are the values of `$name`.
 
     Raises:
         DeclarationError: the query is wrong, or several projects have a table that it names.
@@ -32,7 +36,7 @@ def queried(
     owner = project or owner_of(store, [name.key for name in names if name.project is None])
     with connect(store.memory_limit) as connection:
         attach(connection, store, names, owner)
-        relation = planned(connection, sql)
+        relation = planned(connection, sql, parameters=parameters)
         with reading_rows("SQL"):
             yield relation
 

@@ -235,6 +235,23 @@ class TableStore:
         folder = _versions_folder(_folder(project, key), file_stem(partition) + _SUFFIX)
         return [f.name.removesuffix(_SUFFIX) for f in self.files.list_files(folder)]
 
+    def versions_before(
+        self, project: str, key: TableKey, moment: datetime, partition: str | None = None
+    ) -> list[str]:
+        """The kept versions that were written before a moment, oldest first."""
+        return [
+            name
+            for name in self.versions(project, key, partition)
+            if datetime.strptime(name, _VERSION_FORMAT).replace(tzinfo=UTC) < moment
+        ]
+
+    def forget(
+        self, project: str, key: TableKey, version: str, partition: str | None = None
+    ) -> None:
+        """Remove a kept version for good; an absent one is fine."""
+        folder = _versions_folder(_folder(project, key), file_stem(partition) + _SUFFIX)
+        self.files.remove(f"{folder}/{version}{_SUFFIX}")
+
     def restore(
         self, project: str, key: TableKey, version: str, partition: str | None = None
     ) -> Written:

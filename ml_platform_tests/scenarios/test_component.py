@@ -1,81 +1,11 @@
 """A scenario as people write it: loaded as the server does, looked at, and run on an instance."""
 
 import json
-from datetime import datetime, timedelta
 
 import dagster as dg
 import pytest
 
-from ml_platform.kernel.clock import system_clock
-from ml_platform.scenarios import sensor as sensors
 from ml_platform.scenarios.recorder import recorder_here
-from ml_platform.scenarios.steps.place import OUTCOME_TAG, PARENT_TAG, within
-
-
-class Clock:
-    def __init__(self):
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return system_clock() + self.ahead
-
-
-class Stage:
-    """A project with a scenario, whose sensor ticks at any hour and whose requests are run."""
-
-    def __init__(self, workshop, clock, folder):
-        self.workshop, self.clock, self.folder = workshop, clock, folder
-        self.instance, self.cursor, self.project = workshop.instance, None, None
-        folder.mkdir()
-
-    def declare(self, *steps, **words):
-        self.workshop.declare("Scenario", "scenarios", name="refresh", steps=list(steps), **words)
-        self.project = self.workshop.load()
-        assert self.project.broken == [], self.project.broken[0]
-        self.repository = self.project.definitions.get_repository_def()
-
-    def tick(self, minutes=0):
-        self.clock.ahead += timedelta(minutes=minutes)
-        context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, repository_def=self.repository
-        )
-        found = self.repository.get_sensor_def("refresh_triggers").evaluate_tick(context)
-        self.cursor = found.cursor
-        return found
-
-    def run(self, config=None, job="refresh", **tags):
-        with within(self.repository):
-            return self.repository.get_job(job).execute_in_process(
-                instance=self.instance, run_config=config, tags=tags, raise_on_error=False
-            )
-
-    def child_runs(self, run_id):
-        return self.instance.get_runs(dg.RunsFilter(tags={PARENT_TAG: run_id}))
-
-    def metadata(self, result, step):
-        [event] = [e for e in result.get_step_success_events() if e.step_key == step]
-        outputs = [
-            e for e in result.all_events
-            if e.event_type == dg.DagsterEventType.STEP_OUTPUT and e.step_key == event.step_key
-        ]  # fmt: skip
-        return {k: v.value for k, v in outputs[-1].step_output_data.metadata.items()}
-
-    def outcome_tag(self, result):
-        """How the run says that it ended, to who looks for it later."""
-        return self.instance.get_run_by_id(result.run_id).tags.get(OUTCOME_TAG)
-
-    def outcomes(self, result):
-        course = result.output_for_node("outcome", "course")
-        return {name: one["outcome"] for name, one in course["steps"].items()}
-
-
-@pytest.fixture
-def stage(workshop, tmp_path, monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(sensors.scenario_sensor, "__defaults__", (clock,))
-    workshop.table("one", "SELECT 1 AS n")
-    workshop.table("two", "SELECT n + 1 AS n FROM features.one")
-    return Stage(workshop, clock, tmp_path / "in")
 
 
 def build(name="build", selection="*", **words):
@@ -250,17 +180,24 @@ def test_another_scenario_is_run_and_its_outcome_taken(stage):
     assert len(stage.child_runs(child.run_id)) == 1
 
 
-def test_scenarios_that_wait_for_each_other_are_refused(stage):
-    stage.workshop.declare(
-        "Scenario", "inner", name="inner", steps=[{"name": "back", "run_scenario": "refresh"}]
-    )
-    stage.declare({"name": "call", "run_scenario": "inner"})
-    result = stage.run()
-    assert not result.success
-    [child] = stage.child_runs(result.run_id)
-    logs = stage.instance.all_logs(child.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    told = logs[0].dagster_event.step_failure_data.user_failure_data.description
-    assert "refresh -> inner -> refresh" in told
+def test_scenarios_that_wait_for_each_other_are_broken_and_the_rest_is_there(stage):
+    for name, called in (("one", "two"), ("two", "one")):
+        steps = [{"name": "call", "run_scenario": called}]
+        stage.workshop.declare("Scenario", name, name=name, steps=steps)
+    stage.workshop.declare("Scenario", "scenarios", name="refresh", steps=[build()])
+    project = stage.workshop.load()
+    assert sorted(one.name[-1] for one in project.broken) == ["scenario_one", "scenario_two"]
+    assert "one -> two -> one" in str(project.broken[0])
+    assert "defs.yaml:1" in str(project.broken[0])
+    assert [job.name for job in project.definitions.jobs] == ["refresh"]
+
+
+def test_a_variable_that_nobody_declares_is_told_when_the_project_is_loaded(stage):
+    asking = build(selection="tag:region={{ variables.regoin }}")
+    stage.workshop.declare("Variables", "variables", variables={"region": "north"})
+    stage.workshop.declare("Scenario", "scenarios", name="refresh", steps=[asking])
+    [broken] = stage.workshop.load().broken
+    assert "region (did you mean this?)" in str(broken)
 
 
 @pytest.mark.parametrize(("severity", "outcome"), [("warn", "WARNING"), ("error", None)])
@@ -279,7 +216,7 @@ def test_checks_are_run_alone(stage, severity, outcome):
     ("words", "told"),
     [
         ({"steps": [{"name": "x", "bild": {"selection": "*"}}]}, "bild"),
-        ({"steps": [{"name": "x"}]}, "one of build, run_checks"),
+        ({"steps": [{"name": "x"}]}, "one of build, clear, run_checks"),
         ({"steps": [build(**{"if": "outcom == 'FAILED'"})]}, "outcome (did you mean this?)"),
         ({"steps": [build(**{"if": "__import__('os')"})]}, "is not allowed here"),
         ({"steps": [build(timeout="soon")]}, "write it like 30s"),

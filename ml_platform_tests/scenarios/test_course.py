@@ -15,7 +15,7 @@ from ml_platform.scenarios.course import (
     limited_to,
     variables_set,
 )
-from ml_platform.scenarios.words import Step
+from ml_platform.scenarios.step_words import Step
 
 
 def step(name="check", **words):

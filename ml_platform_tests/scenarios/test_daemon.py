@@ -25,7 +25,7 @@ PROJECT = """
 import os
 
 import dagster as dg
-from ml_platform.scenarios.job import scenario_job
+from ml_platform.scenarios.job import KEEPER, scenario_job
 from ml_platform.scenarios.sensor import scenario_sensor
 from ml_platform.scenarios.words import ScenarioWords
 
@@ -43,6 +43,7 @@ outer = [
 ]
 defs = dg.Definitions(
     assets=[sales],
+    resources=KEEPER,
     jobs=[scenario_job("shop", one) for one in (inner, *outer)],
     sensors=[scenario_sensor("shop", one) for one in outer],
 )

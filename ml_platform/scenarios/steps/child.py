@@ -5,22 +5,49 @@ from what they wait for.
 """
 
 import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
 from ml_platform.scenarios.course import Outcome, Result
-from ml_platform.scenarios.steps.place import Place
+from ml_platform.scenarios.steps.place import Place, run_config
 
 
-def run_child(job: dg.JobDefinition, place: Place, **more: Any) -> dg.ExecuteInProcessResult:
-    """Run a job to its end; its run carries the parent's tags."""
+def run_child(
+    job: dg.JobDefinition,
+    place: Place,
+    config: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> dg.ExecuteInProcessResult:
+    """Run a job to its end; its run carries the parent's tags.
+
+    Raises:
+        dg.DagsterExecutionInterruptedError: the parent was asked to end meanwhile.
+    """
     run_id = str(uuid.uuid4())
     place.children.append(run_id)
-    tags = {**place.tags(), **more.pop("tags", {})}
-    return job.execute_in_process(
-        instance=place.instance, raise_on_error=False, run_id=run_id, tags=tags, **more
+    result = job.execute_in_process(
+        instance=place.instance,
+        raise_on_error=False,
+        run_id=run_id,
+        run_config=run_config(config),
+        tags={**place.tags(), **tags},
     )
+    _end_with_parent(place, run_id)
+    return result
+
+
+def _end_with_parent(place: Place, run_id: str) -> None:
+    """Dagster takes the interrupt for the child's, and would let the parent go on."""
+    parent = place.instance.get_run_by_id(place.run_id)
+    if parent is None or parent.status != dg.DagsterRunStatus.CANCELING:
+        return
+    child = place.instance.get_run_by_id(run_id)
+    if child is not None and child.status == dg.DagsterRunStatus.FAILURE:
+        place.instance.report_run_canceled(child, message="The scenario's run was ended.")
+    raise dg.DagsterExecutionInterruptedError
 
 
 def ended(result: dg.ExecuteInProcessResult, place: Place, *, must_pass: bool = False) -> Result:

@@ -1,5 +1,7 @@
 """`run_scenario` and `kill_scenario`: what a scenario does to another one."""
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from ml_platform.kernel.errors import DeclarationError, NotFoundError, UnavailableError, closest
@@ -30,7 +32,7 @@ def run_scenario(name: str, course: Course, place: Place) -> Result:
         )  # fmt: skip
     config = start_config(place.scenario, course.params)
     with within(place.repository):
-        return ended(run_child(job, place, run_config=config), place)
+        return ended(run_child(job, place, config), place)
 
 
 def kill_scenario(name: str, place: Place) -> Result:
@@ -41,16 +43,32 @@ def kill_scenario(name: str, place: Place) -> Result:
         UnavailableError: a run could not be told to end.
     """
     _known(name, place)
-    runs = [one.run_id for one in unfinished_runs(place.instance, place.project, name)]
     # Of those that this very run waits for, ending one would end this one.
-    runs = [one for one in runs if one != place.run_id and not _is_above(place, one)]
-    kept = [one for one in runs if not place.instance.run_coordinator.cancel_run(one)]
-    if still := [one for one in kept if not _is_over(place.instance, one)]:
+    killed = end_runs(
+        place.instance, place.project, name, but=lambda run: run.job_name in place.above
+    )
+    return Result(Outcome.success, {"ended": killed}, "" if killed else "no run of it was going on")
+
+
+def end_runs(
+    instance: dg.DagsterInstance,
+    project: str,
+    scenario: str,
+    but: Callable[[dg.DagsterRun], bool] = lambda _run: False,
+) -> list[str]:
+    """End the runs of a scenario that have not ended; their ids.
+
+    Raises:
+        UnavailableError: a run could not be told to end.
+    """
+    runs = [run.run_id for run in unfinished_runs(instance, project, scenario) if not but(run)]
+    kept = [one for one in runs if not instance.run_coordinator.cancel_run(one)]
+    if still := [one for one in kept if not _is_over(instance, one)]:
         raise UnavailableError(
-            f"scenario {name}", f"run {', '.join(one[:8] for one in still)} could not be ended",
+            f"scenario {scenario}", f"run {', '.join(one[:8] for one in still)} could not be ended",
             fix="look whether its code location answers; the UI can end a run by force",
         )  # fmt: skip
-    return Result(Outcome.success, {"ended": runs}, "" if runs else "no run of it was going on")
+    return runs
 
 
 def _known(name: str, place: Place) -> dg.JobDefinition:
@@ -61,11 +79,6 @@ def _known(name: str, place: Place) -> dg.JobDefinition:
             allowed=closest(name, sorted(known)),
         )  # fmt: skip
     return known[name]
-
-
-def _is_above(place: Place, run_id: str) -> bool:
-    run = place.instance.get_run_by_id(run_id)
-    return run is not None and run.job_name in place.above
 
 
 def _is_over(instance: dg.DagsterInstance, run_id: str) -> bool:

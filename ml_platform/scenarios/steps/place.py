@@ -30,9 +30,18 @@ UNFINISHED = (
 class Teller(Protocol):
     """Who tells people something; the resource `alerts` is one."""
 
-    def tell(self, title: str, **more: Any) -> bool:
-        """Tell it once a key."""
-        ...
+    def tell(
+        self,
+        title: str,
+        *,
+        project: str,
+        key: str,
+        summary: str = "",
+        severity: str = "info",
+        scenario: str = "",
+        run_id: str = "",
+    ) -> bool:
+        """Tell it once a key; whether this was the first time."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Place:
     """Where a step runs: its instance, its project's definitions, its run.
 
     Attributes:
+        run_id: the scenario's run.
+        first_run_id: the run that this one repeats, or itself.
         resource: a resource of the project by its name; the step has to require it.
         say: writes a line to the run's log.
         above: the scenarios that wait for this one, the outermost first.
@@ -49,6 +60,7 @@ class Place:
     instance: dg.DagsterInstance
     repository: dg.RepositoryDefinition
     run_id: str
+    first_run_id: str
     project: str
     scenario: str
     step: str
@@ -66,18 +78,34 @@ class Place:
         found: TableStore = self.resource("tables").store()
         return found
 
+    def teller(self) -> Teller:
+        """Who tells people something."""
+        found: Teller = self.resource("alerts")
+        return found
 
+
+_is_quiet: ContextVar[bool] = ContextVar("_is_quiet", default=False)
 _repository: ContextVar[dg.RepositoryDefinition | None] = ContextVar("_repository", default=None)
 
 
 @contextmanager
-def within(repository: dg.RepositoryDefinition) -> Iterator[None]:
-    """Let the jobs that run in this block know the project that they belong to."""
-    token = _repository.set(repository)
+def within(repository: dg.RepositoryDefinition, *, quiet: bool | None = None) -> Iterator[None]:
+    """Let the jobs that run in this block know the project that they belong to.
+
+    With `quiet` their runs print no log lines, for a person who waits at a terminal.
+    """
+    tokens = _repository.set(repository), _is_quiet.set(_is_quiet.get() if quiet is None else quiet)
     try:
         yield
     finally:
-        _repository.reset(token)
+        _repository.reset(tokens[0])
+        _is_quiet.reset(tokens[1])
+
+
+def run_config(config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The configuration of a run in this process."""
+    silent = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    return {**(config or {}), **(silent if _is_quiet.get() else {})}
 
 
 def repository_of(context: dg.OpExecutionContext) -> dg.RepositoryDefinition:

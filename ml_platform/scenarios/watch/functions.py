@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml_platform.kernel.errors import DataError, PlatformError, UserError
+from ml_platform.scenarios.functions import found
 from ml_platform.scenarios.settle import State
-from ml_platform.scenarios.steps.python import found
 from ml_platform.scenarios.trigger_words import PythonLook
 from ml_platform.scenarios.watch.limited import limited
 from ml_platform.scenarios.watch.look import Look
