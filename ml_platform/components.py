@@ -1,6 +1,6 @@
 """The catalogue: every word that a defs.yaml may use as `type: ml_platform.components.<word>`."""
 
-from ml_platform.alerts.component import Reporter
+from ml_platform.alerts.component import Quota, Reporter
 from ml_platform.checks.component import Checks
 from ml_platform.features.component import FeatureTable, PreparedTable
 from ml_platform.models.component import Model, Predictions
@@ -14,6 +14,7 @@ __all__ = [
     "Model",
     "Predictions",
     "PreparedTable",
+    "Quota",
     "Report",
     "Reporter",
     "Scenario",

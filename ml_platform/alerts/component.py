@@ -1,4 +1,4 @@
-"""`Reporter`: one rule by which a project's events are told."""
+"""`Reporter`: a rule by which a project's events are told. `Quota`: what the project may use."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.alerts import rules, timing
 from ml_platform.alerts.channels.declared import channels_of
-from ml_platform.execution.component import loaded_plainly
+from ml_platform.alerts.quota import QuotaWords
+from ml_platform.alerts.quota_sensor import quota_sensor
+from ml_platform.execution.component import loaded_plainly, project_of
 from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.errors import DeclarationError, PlatformError, closest
 
@@ -84,6 +86,25 @@ class Reporter(dg.Component, dg.Model, rules.Rule, dg.Resolvable):
                     allowed=closest(name, known),
                     fix="name one of them, or declare it in channels.yaml",
                 )  # fmt: skip
+
+
+@dg.scaffold_with(ExampleScaffolder)
+class Quota(dg.Component, dg.Model, QuotaWords, dg.Resolvable):
+    """What a project may use; that a limit is near or reached is the event `quota.near`."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    scaffold_example: ClassVar[dict[str, Any]] = {"name": "NAME", "storage_gb": 100}
+    scaffold_files: ClassVar[dict[str, str]] = {}
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Make the component of its attributes."""
+        return loaded_plainly(cls, attributes, super().load, context)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The sensor that measures it."""
+        return dg.Definitions(sensors=[quota_sensor(project_of(context), self)])
 
 
 def rules_in(definitions: dg.Definitions) -> list[rules.Rule]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
 
+_JUST_NOW_S = 60.0
+"""What waits for less than this is on its way."""
+
+
 @dataclass(frozen=True)
 class Delivery:
     """One message on its way to one channel."""
@@ -266,6 +270,17 @@ class DeliveryRows(Rows):
         """A delivery by its number."""
         rows = self._rows("SELECT * FROM alert_deliveries WHERE id = :id", id=delivery_id)
         return _delivery(rows[0]) if rows else None
+
+    def undelivered(self, project: str) -> int:
+        """How many messages of a project's rules are due and not sent, or are dead."""
+        rows = self._rows(
+            "SELECT count(*) AS n FROM alert_deliveries WHERE (status = 'dead' OR (status = "
+            "'pending' AND created_at < :before)) AND substr(rule, 1, :length) = :project",
+            before=self.now.timestamp() - _JUST_NOW_S,
+            length=len(project) + 1,
+            project=f"{project}/",
+        )
+        return int(rows[0]["n"])
 
     def counted(self) -> dict[str, int]:
         """How many deliveries there are of each status."""

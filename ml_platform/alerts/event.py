@@ -51,7 +51,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "schema.changed": Kind(Severity.warning, "once", "Columns changed"),
         "model.champion": Kind(Severity.info, "once", "New champion"),
         "model.rejected": Kind(Severity.warning, "once", "Challenger rejected"),
-        "drift.found": Kind(Severity.warning, "once", "Drift"),
+        "drift.found": Kind(Severity.warning, "begins", "Drift"),
+        "drift.over": Kind(Severity.info, "ends", "No drift any more"),
         "quota.near": Kind(Severity.warning, "once", "Near a quota"),
         "scenario.started": Kind(Severity.info, "once", "Scenario started"),
         "scenario.ended": Kind(Severity.info, "once", "Scenario ended"),
@@ -96,6 +97,7 @@ class Event:
         order: the place in the event log, to tell the later of two; 0 for what has none.
         owners: who answers for the asset: addresses, or `team:name`.
         tags: of the asset, or of the run where there is no asset.
+        outcome: how a run or a scenario has ended: success, warning, failed or canceled.
         failures: how many times in a row it has failed by now, itself included.
         severity: where the event itself knows better than its kind.
         facts: what else conditions and templates may ask, plain values by name.
@@ -119,6 +121,7 @@ class Event:
     scenario: str = ""
     trigger_name: str = ""
     trigger_reason: str = ""
+    outcome: str = ""
     observed: str = ""
     expected: str = ""
     failure_message: str = ""

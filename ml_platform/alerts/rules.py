@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -17,8 +18,8 @@ from ml_platform.kernel.expression import Expression, compiled
 
 CONDITION_NAMES = (
     "event_type", "severity", "project", "asset_key", "partition", "check_name", "owner", "owners",
-    "tags", "run_id", "job", "scenario", "trigger_name", "observed", "expected",
-    "failure_message", "elapsed_s", "failures", "facts",
+    "tags", "run_id", "job", "scenario", "trigger_name", "outcome", "observed",
+    "expected", "failure_message", "elapsed_s", "failures", "facts",
 )  # fmt: skip
 """What a condition may ask; `facts` holds what only some kinds of events say."""
 
@@ -171,7 +172,16 @@ class Rule(BaseModel):
             return False
         if event.failures < self.consecutive_failure_threshold and event.kind.course == "begins":
             return False
+        if event.type == "scenario.ended" and self._tells_its_run(event):
+            return False
         return self._condition is None or self._condition.holds(self.asked(event))
+
+    def _tells_its_run(self, event: Event) -> bool:
+        """Whether it tells already that the scenario's run broke off, and does not name both."""
+        run = f"run.{event.facts.get('run_status')}"
+        if run not in self.kinds or {run, event.type} <= set(self.events):
+            return False
+        return self.wants(replace(event, type=run, severity=None))
 
     def asked(self, event: Event) -> dict[str, Any]:
         """What the condition is told of an event."""

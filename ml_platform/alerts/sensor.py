@@ -12,11 +12,14 @@ from typing import Any
 
 import dagster as dg
 
-from ml_platform.alerts import listener
 from ml_platform.alerts.channels.channel import Channel
 from ml_platform.alerts.delivery import Sent, deliver
 from ml_platform.alerts.event import Event
 from ml_platform.alerts.installed import ack_url, known_channels, place_of
+from ml_platform.alerts.listening import beside, log
+from ml_platform.alerts.listening.known import Known, known_of
+from ml_platform.alerts.listening.reading import events_of
+from ml_platform.alerts.listening.runs import is_unsettled
 from ml_platform.alerts.outbox import Book, Outbox
 from ml_platform.alerts.routing import Desk, ingest, remind
 from ml_platform.alerts.rules import Rule
@@ -101,7 +104,7 @@ class Reader:
             DeclarationError: the channels are wrongly declared; what is written down waits.
         """
         deadline = monotonic() + BUDGET_S
-        known = listener.known_of(instance, self.project, repository, self.clock())
+        known = known_of(instance, self.project, repository, self.clock())
         done = self._read(known, deadline)
         channels = self.channels()
         place = place_of(self.settings)
@@ -116,7 +119,7 @@ class Reader:
             lambda key: ack_url(self.settings, key),
         )
 
-    def _read(self, known: listener.Known, deadline: float) -> Tick:
+    def _read(self, known: Known, deadline: float) -> Tick:
         desk, done = self._desk(), Tick()
         with self.outbox.book() as book:
             cursor = book.cursor(self.project, "events")
@@ -129,49 +132,44 @@ class Reader:
         self._show(known)
         return done
 
-    def _begin(self, book: Book, known: listener.Known) -> None:
-        book.keep_cursor(self.project, "events", str(listener.newest_id(known.instance)))
+    def _begin(self, book: Book, known: Known) -> None:
+        book.keep_cursor(self.project, "events", str(log.newest_id(known.instance)))
         book.keep_cursor(self.project, "looked", known.now.isoformat())
         book.keep_rules(self.project, self.rules)
 
-    def _follow(
-        self, known: listener.Known, desk: Desk, start: int, done: Tick, deadline: float
-    ) -> None:
+    def _follow(self, known: Known, desk: Desk, start: int, done: Tick, deadline: float) -> None:
         """Go through the event log, a page a transaction, until its end or that of the budget."""
-        if listener.newest_id(known.instance) < start:  # another log, for the old one was wiped
+        if log.newest_id(known.instance) < start:  # another log, for the old one was wiped
             start = 0
             with self.outbox.book() as book:
                 book.forget_positions(self.project)
         read, kept = start, start
         is_settled = True
         while True:
-            rows = listener.rows_after(known.instance, read)
-            settled = [one for one in rows if not listener.is_unsettled(one, known)]
+            rows = log.rows_after(known.instance, read)
+            settled = [one for one in rows if not is_unsettled(one, known)]
             if is_settled:
-                kept = listener.held_back(rows, kept, known.now)
+                kept = log.held_back(rows, kept, known.now)
                 is_settled = bool(rows) and kept == rows[-1].id
             self._write(known, desk, settled, kept, done)
-            if len(rows) < listener.PAGE or monotonic() > deadline:
+            if len(rows) < log.PAGE or monotonic() > deadline:
                 return
             read = rows[-1].id
 
     def _write(
         self,
-        known: listener.Known,
+        known: Known,
         desk: Desk,
-        rows: Iterable[listener.Row],
+        rows: Iterable[log.Row],
         cursor: int,
         done: Tick,
     ) -> None:
         found = list(rows)
         events = [
-            event
-            for row in found
-            for event in listener.events_of(row, known)
-            if self._concerns(event)
+            event for row in found for event in events_of(row, known) if self._concerns(event)
         ]
         with self.outbox.book() as book:
-            events += book.take_told(self.project, listener.PAGE)
+            events += book.take_told(self.project, log.PAGE)
             self._ingest(book, desk, events, done)
             book.keep_cursor(self.project, "events", str(cursor))
             remind(book, desk)
@@ -180,7 +178,7 @@ class Reader:
     def _concerns(self, event: Event) -> bool:
         return event.project == self.project or any(rule.projects for rule in self.rules)
 
-    def _look(self, known: listener.Known, desk: Desk, done: Tick) -> None:
+    def _look(self, known: Known, desk: Desk, done: Tick) -> None:
         """Look now and then at what is in no log, and leave a sign of life."""
         with self.outbox.book() as book:
             signs = book.beat(self.project, LOOK_S * 4)
@@ -191,9 +189,9 @@ class Reader:
         # What ended just before the last look may have been written just after it.
         since = looked - timedelta(seconds=LOOK_S)
         events = [
-            *listener.ticks(known, since, NAME),
-            *listener.backfills(known, since),
-            *listener.declarations(known, broken),
+            *beside.ticks(known, since, NAME),
+            *beside.backfills(known, since),
+            *beside.declarations(known, broken),
             *self._long_runs(known),
             *locations(self.project, signs, known.now),
         ]
@@ -203,9 +201,9 @@ class Reader:
             book.keep_rules(self.project, self.rules)
             book.prune(known.now - KEEP)
 
-    def _long_runs(self, known: listener.Known) -> list[Event]:
+    def _long_runs(self, known: Known) -> list[Event]:
         limits = {rule.run_longer_than_min for rule in self.rules if "run.too_long" in rule.kinds}
-        return list(listener.long_runs(known, min(limits))) if limits else []
+        return list(beside.long_runs(known, min(limits))) if limits else []
 
     def _ingest(self, book: Book, desk: Desk, events: Iterable[Event], done: Tick) -> None:
         tally = ingest(book, desk, events)
@@ -214,11 +212,11 @@ class Reader:
         done.held += tally.held
         done.wrong += tally.wrong
 
-    def _show(self, known: listener.Known) -> None:
+    def _show(self, known: Known) -> None:
         with self.outbox.book() as book:
             shown = book.take_unshown(self.project)
         for incident, last in shown:
-            listener.show_acknowledged(
+            beside.show_acknowledged(
                 known.instance, last.asset_key, incident.acknowledged_by, last.title
             )
 

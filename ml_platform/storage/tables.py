@@ -202,12 +202,19 @@ class TableStore:
         columns: Sequence[str] = (),
     ) -> "Iterator[DuckDBPyRelation]":
         """A table as a DuckDB relation: nothing is read before it is asked."""
-        scan = scan_of(self.urls(project, key, partitions))
+        with self.relation_of(self.urls(project, key, partitions), columns) as relation:
+            yield relation
+
+    @contextlib.contextmanager
+    def relation_of(
+        self, urls: Sequence[str], columns: Sequence[str] = ()
+    ) -> "Iterator[DuckDBPyRelation]":
+        """Some files of tables, as `urls` and `urls_as_of` name them, as one relation."""
         chosen = ", ".join(quote(column) for column in columns) or "*"
         with connect(self.memory_limit) as connection:
             if self.files.filesystem is not None:
                 connection.register_filesystem(self.files.filesystem)
-            yield connection.sql(f"SELECT {chosen} FROM {scan}")
+            yield connection.sql(f"SELECT {chosen} FROM {scan_of(list(urls))}")
 
     def rows(self, project: str, key: TableKey) -> int:
         """How many rows the table has, by its files' footers."""
@@ -240,9 +247,7 @@ class TableStore:
     ) -> list[str]:
         """The kept versions that were written before a moment, oldest first."""
         return [
-            name
-            for name in self.versions(project, key, partition)
-            if datetime.strptime(name, _VERSION_FORMAT).replace(tzinfo=UTC) < moment
+            name for name in self.versions(project, key, partition) if _written_at(name) < moment
         ]
 
     def forget(
@@ -251,6 +256,38 @@ class TableStore:
         """Remove a kept version for good; an absent one is fine."""
         folder = _versions_folder(_folder(project, key), file_stem(partition) + _SUFFIX)
         self.files.remove(f"{folder}/{version}{_SUFFIX}")
+
+    def version_urls(self, project: str, key: TableKey, partition: str | None = None) -> list[str]:
+        """The files of the kept versions, oldest first."""
+        folder = _versions_folder(_folder(project, key), file_stem(partition) + _SUFFIX)
+        names = self.versions(project, key, partition)
+        return [self.files.url(f"{folder}/{name}{_SUFFIX}") for name in names]
+
+    def urls_as_of(self, project: str, key: TableKey, moment: datetime) -> list[str]:
+        """The files of a table as it was at a moment, as far as its versions are kept.
+
+        Raises:
+            NotFoundError: of no partition there is a version as old as that.
+        """
+        folder, found = _folder(project, key), []
+        for current in self.files.list_files(folder):
+            if not current.name.endswith(_SUFFIX):
+                continue
+            kept = _versions_folder(folder, current.name)
+            ages = [
+                (_written_at(f.name.removesuffix(_SUFFIX)), f"{kept}/{f.name}")
+                for f in self.files.list_files(kept)
+            ]
+            ages = [*ages, (current.modified, f"{folder}/{current.name}")]
+            old = [path for written, path in sorted(ages) if written <= moment]
+            found += old[-1:]
+        if not found:
+            raise NotFoundError(
+                f"table {project}:{key}",
+                f"no version of it is kept from {moment:%Y-%m-%d %H:%M} UTC or before",
+                fix="let the table keep more versions (keep_versions)",
+            )
+        return [self.files.url(path) for path in found]
 
     def restore(
         self, project: str, key: TableKey, version: str, partition: str | None = None
@@ -313,6 +350,16 @@ class TableStore:
         content: bytes = self.files.filesystem.cat_file(url)
         return content
 
+    def stored_bytes(self, project: str) -> int:
+        """What the tables of a project take, with the versions that are kept."""
+        found = 0
+        for info in self.tables(project):
+            kept = f"{_folder(project, info.key)}/.versions"
+            found += info.bytes
+            for name in self.files.folders(kept):
+                found += sum(f.size for f in self.files.list_files(f"{kept}/{name}"))
+        return found
+
     def tables(self, project: str | None = None) -> list[TableInfo]:
         """Every table that has data, of one project or of all."""
         found = []
@@ -338,6 +385,10 @@ def _folder(project: str, key: TableKey) -> str:
 
 def _versions_folder(folder: str, name: str) -> str:
     return f"{folder}/.versions/{name.removesuffix(_SUFFIX)}"
+
+
+def _written_at(version: str) -> datetime:
+    return datetime.strptime(version, _VERSION_FORMAT).replace(tzinfo=UTC)
 
 
 def _save(data: "Data", path: Path, subject: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ml_platform.alerts.event import KINDS
+from ml_platform.alerts.quota import QuotaWords
 from ml_platform.alerts.rules import CONDITION_NAMES, Rule
 from ml_platform.alerts.timing import ATTEMPTS_AFTER_S
 
@@ -24,15 +25,19 @@ def first_cells(text):
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_each_example_is_a_rule(example):
+def test_each_example_is_a_rule_or_a_quota(example):
     declared = yaml.safe_load(example)
-    assert declared["type"] == "ml_platform.components.Reporter"
-    Rule(**declared["attributes"])
-    assert len(EXAMPLES) == 2
+    word = declared["type"].removeprefix("ml_platform.components.")
+    assert {"Reporter": Rule, "Quota": QuotaWords}[word](**declared["attributes"]).name
+    assert len(EXAMPLES) == 4
 
 
 def test_the_table_of_attributes_names_all_of_them():
     assert sorted(first_cells(section("A rule"))) == sorted(Rule.model_fields)
+
+
+def test_the_table_of_limits_names_all_of_them_in_order():
+    assert first_cells(section("A quota")) == list(QuotaWords.model_fields)
 
 
 def test_the_table_of_events_names_all_of_them_once():

@@ -55,7 +55,7 @@ def test_every_private_name_that_the_room_imports_is_listed_here():
 
 
 def test_on_sqlite_the_index_of_all_runs_has_every_kind_that_is_listened_to():
-    from ml_platform.alerts.listener import _TYPES
+    from ml_platform.alerts.listening.log import TYPES
 
     @dg.asset
     def table():
@@ -73,7 +73,7 @@ def test_on_sqlite_the_index_of_all_runs_has_every_kind_that_is_listened_to():
         with instance.event_log_storage.index_connection() as connection:
             rows = connection.execute(sa.text("SELECT DISTINCT dagster_event_type FROM event_logs"))
             found = {row[0] for row in rows}
-    happened = {one.value for one in _TYPES} - {
+    happened = {one.value for one in TYPES} - {
         "PIPELINE_FAILURE", "PIPELINE_CANCELED", "FRESHNESS_STATE_CHANGE",
     }  # fmt: skip
     assert happened <= found

@@ -89,7 +89,10 @@ def test_a_check_looks_at_the_whole_table_or_at_what_the_run_made(workshop, scop
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ({}, "give `pandera`, `great_expectations`, or both"),
+        ({}, "give `pandera`, `great_expectations` or `drift`"),
+        ({"drift": {"against": {}}}, "give one of `champion_of`, `partitions` and `previous`"),
+        ({"drift": {"against": {"champion_of": "demand"}}}, "<layer>/<name>"),
+        ({"drift": {"against": {"previous": 1}, "max_ks": 2}}, "max_ks"),
         ({"pandera": {"columns": {"n": {"typ": "integer"}}}}, "type (did you mean this?)"),
         ({"great_expectations": [{"expect_colum_max": {}}]}, "expect_colum_max"),
     ],

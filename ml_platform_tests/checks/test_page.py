@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ml_platform.checks.component import Checks
+from ml_platform.checks.component import Checks, DriftFields
 from ml_platform.checks.schema import Column, TableSchema
 
 PAGE = (Path(__file__).parents[2] / "docs" / "checks.md").read_text()
@@ -26,14 +26,19 @@ def test_an_example_of_the_page_loads_as_it_stands(workshop, example):
     project = workshop.load()
     assert not project.broken, project.broken[0]
     checks = project.definitions.resolve_asset_graph().asset_check_keys
-    declared = yaml.safe_load(example)["attributes"].keys() & {"pandera", "great_expectations"}
+    declared = yaml.safe_load(example)["attributes"].keys() & {"pandera", "great_expectations", "drift"}
     assert {one.asset_key.to_user_string() for one in checks} == {key}
     assert len(checks) == len(declared)
 
 
 @pytest.mark.parametrize(
     ("heading", "model"),
-    [("# Checks", Checks), ("## The table, for pandera", TableSchema), ("## A column", Column)],
+    [
+        ("# Checks", Checks),
+        ("## The table, for pandera", TableSchema),
+        ("## A column", Column),
+        ("## Drift", DriftFields),
+    ],
 )
 def test_each_table_of_the_page_names_every_word_in_order_and_no_other(heading, model):
     section = PAGE.split(f"{heading}\n", 1)[1].split("\n## ", 1)[0]

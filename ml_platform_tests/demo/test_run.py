@@ -43,7 +43,7 @@ def first(tmp_path_factory):
 
 def test_it_says_what_it_made_and_how_to_go_on(first):
     _, done = first
-    for said in ("raw/sales", "features/demand", "8 of 8 passed", "make dev", "report.html"):
+    for said in ("raw/sales", "features/demand", "9 of 9 passed", "make dev", "report.html"):
         assert said in done.stdout
     assert "Traceback" not in done.stderr
 
