@@ -135,22 +135,21 @@ def notice(
 ) -> Message:
     """A message of our own about another: it was acknowledged, it could not be delivered."""
     return Message(
+        **{name: getattr(about, name) for name in _KEPT},
         event_id=key,
         event_type=event_type,
         severity=KINDS[event_type].severity,
         title=cut(f"[{about.project}/{about.environment}] {sentence}"),
         summary=summary,
-        project=about.project,
-        environment=about.environment,
-        asset_key=about.asset_key,
-        asset_url=about.asset_url,
-        run_id=about.run_id,
-        run_url=about.run_url,
-        owner=about.owner,
         occurred_at=now,
-        dedup_key=about.dedup_key,
-        rule_id=about.rule_id,
     )
+
+
+_KEPT = (
+    *("project", "environment", "asset_key", "asset_url", "run_id", "run_url"),
+    *("owner", "dedup_key", "rule_id"),
+)
+"""What a message about another has in common with it."""
 
 
 def short_id(*parts: str) -> str:

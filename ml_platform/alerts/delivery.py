@@ -20,7 +20,6 @@ from ml_platform.alerts.channels.channel import (
     RefusedError,
 )
 from ml_platform.alerts.compose import MOST_ITEMS, Place, digest_of, notice, short_id
-from ml_platform.alerts.message import Message
 from ml_platform.alerts.outbox import Book, Delivery, Outbox
 from ml_platform.alerts.routing import elsewhere
 from ml_platform.alerts.timing import next_attempt
@@ -170,16 +169,10 @@ def _give_up(outbox: Outbox, channels: Mapping[str, Channel], one: Delivery, err
     with outbox.book() as book:
         book.given_up(one, error)
         if one.message.event_type not in {"delivery.dead", "channel.closed"}:
-            message = notice(
-                "delivery.dead",
-                f"dead-{one.key}",
-                f"Channel {one.channel} did not take: {one.message.title}",
-                about=one.message,
-                summary=f"It is delivery {one.id}; `ml-platform alerts resend {one.id}` sends it "
-                f"again. {error}",
-                now=book.now,
-            )
-            _tell_elsewhere(book, channels, one, message)
+            sentence = f"Channel {one.channel} did not take: {one.message.title}"
+            to_do = f"It is delivery {one.id}; `ml-platform alerts resend {one.id}` sends it again."
+            words = ("delivery.dead", f"dead-{one.key}", sentence, f"{to_do} {error}")
+            _tell_elsewhere(book, channels, one, words)
     return Sent(dead=1)
 
 
@@ -188,25 +181,24 @@ def _close(outbox: Outbox, channels: Mapping[str, Channel], one: Delivery, error
     with outbox.book() as book:
         book.put_off(one, error, book.now)
         if book.close(one.channel, error):
-            message = notice(
-                "channel.closed",
-                f"closed-{one.channel}-{book.now.timestamp():.0f}",
-                f"Channel {one.channel} is closed",
-                about=one.message,
-                summary=f"Its messages wait. Put it right, then `ml-platform alerts open "
-                f"{one.channel}`. {error}",
-                now=book.now,
-            )
-            _tell_elsewhere(book, channels, one, message)
+            key = f"closed-{one.channel}-{book.now.timestamp():.0f}"
+            to_do = f"Put it right, then `ml-platform alerts open {one.channel}`."
+            sentence = f"Channel {one.channel} is closed"
+            words = ("channel.closed", key, sentence, f"Its messages wait. {to_do} {error}")
+            _tell_elsewhere(book, channels, one, words)
     return Sent(put_off=1)
 
 
 def _tell_elsewhere(
-    book: Book, channels: Mapping[str, Channel], one: Delivery, message: Message
+    book: Book, channels: Mapping[str, Channel], one: Delivery, words: tuple[str, str, str, str]
 ) -> None:
-    """Held for a moment, so that the end of many messages is told in one."""
-    rule = book.rules().get(one.rule)
-    apart = replace(message, dedup_key=f"{message.event_type}-{one.channel}")
+    """Held for a moment, so that the end of many messages is told in one.
+
+    The words are the kind of event, its key, a title and a summary.
+    """
+    rule, (kind, key, sentence, summary) = book.rules().get(one.rule), words
+    message = notice(kind, key, sentence, about=one.message, summary=summary, now=book.now)
+    apart = replace(message, dedup_key=f"{kind}-{one.channel}")
     due_at = book.now + timedelta(seconds=PAUSE_S)
     for name in elsewhere(rule, one.channel, sorted(channels), book.closed()):
         book.deliver(apart, f"{one.rule}!", name, status="held", due_at=due_at)

@@ -94,7 +94,7 @@ class Use:
     def sentence(self) -> str:
         """In words."""
         measure = MEASURES[self.name]
-        used, limit = shown(round(self.used, 3)), shown(self.limit)
+        used, limit = shown(self.used), shown(self.limit)
         return f"{measure.words}: {used} of {limit} {measure.unit} ({self.share:.0%})"
 
 
@@ -130,7 +130,7 @@ def _tell(project: str, quota: str, use: Use, level: float, now: datetime, outbo
         summary=f"Quota {quota}, {use.sentence}.",
         severity=Severity.error if level >= 1 else Severity.warning,
         about=About(
-            observed=f"{shown(round(use.used, 3))} {measure.unit}",
+            observed=f"{shown(use.used)} {measure.unit}",
             expected=f"up to {shown(use.limit)} {measure.unit}",
             facts={"quota": quota, "measure": use.name, "share": round(use.share, 4)},
             at=now,

@@ -8,6 +8,7 @@ import pytest
 from ml_platform.alerts.message import Severity
 from ml_platform.alerts.outbox import Outbox
 from ml_platform.alerts.quota import QuotaWords, Use, tell_of
+from ml_platform.storage.shown import shown
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 LIMITS = {
@@ -116,9 +117,9 @@ def test_a_tick_says_what_the_project_has_used(workshop, monkeypatch, tmp_path):
     said = tick(workshop)
     stored = sum(f.stat().st_size for f in (tmp_path / "tables").rglob("*.parquet"))
     assert stored > 200_000
-    assert f"storage: {stored / 1e9:.3g} of 0.000001 GB" in said.replace("e-06", "")
+    assert f"storage: {shown(stored / 1e9)} of 1e-06 GB" in said
     assert "CPU time of the month: " in said
-    assert "runs of the day: 0 of 500 runs (0%)" in said
+    assert "runs of the day: 2 of 500 runs (0%)" in said
     assert "undelivered messages: 0 of 10 messages (0%)" in said
     with Outbox(url).book() as book:
         [near] = book.take_told("shop", 10)

@@ -26,7 +26,8 @@ def test_an_example_of_the_page_loads_as_it_stands(workshop, example):
     project = workshop.load()
     assert not project.broken, project.broken[0]
     checks = project.definitions.resolve_asset_graph().asset_check_keys
-    declared = yaml.safe_load(example)["attributes"].keys() & {"pandera", "great_expectations", "drift"}
+    kinds = {"pandera", "great_expectations", "drift"}
+    declared = yaml.safe_load(example)["attributes"].keys() & kinds
     assert {one.asset_key.to_user_string() for one in checks} == {key}
     assert len(checks) == len(declared)
 

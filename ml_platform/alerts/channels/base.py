@@ -6,7 +6,7 @@ A kind of channel is a pydantic model of what a person declares, with the two me
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -105,6 +105,32 @@ class Remote(Declared):
     timeout_s: float = Field(
         15.0, gt=0, le=120, description="How long the server may take for its whole answer."
     )
+
+
+class Posted(Remote):
+    """A channel whose server takes JSON, up to a size."""
+
+    largest: ClassVar[int]
+
+    def _shown(self, message: Message) -> str:
+        return readable(self._payload(message))
+
+    def _payload(self, message: Message) -> dict[str, Any]:
+        """What is posted, its texts shortened until the server takes it."""
+        return shrunk(
+            self.subject,
+            lambda allowance: self._worded(message, allowance),
+            self._size,
+            self.largest,
+        )
+
+    def _size(self, payload: dict[str, Any]) -> int:
+        """How large the server counts it; in bytes, unless a kind of channel says otherwise."""
+        return len(as_json(payload))
+
+    @abstractmethod
+    def _worded(self, message: Message, allowance: int) -> dict[str, Any]:
+        """What would be posted with each text no longer than `allowance` characters."""
 
 
 class Secrets:

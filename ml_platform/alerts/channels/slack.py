@@ -13,13 +13,11 @@ from pydantic import Field, model_validator
 from ml_platform.alerts.channels import facts as said
 from ml_platform.alerts.channels import markup
 from ml_platform.alerts.channels.base import (
-    Remote,
+    Posted,
     Secrets,
     as_json,
     not_delivered,
-    readable,
     secret,
-    shrunk,
 )
 from ml_platform.alerts.channels.channel import ClosedError, Receipt, RefusedError
 from ml_platform.alerts.channels.text import clipped, line, token, utf16
@@ -46,8 +44,10 @@ _PASSING = frozenset({
 })  # fmt: skip
 
 
-class SlackChannel(Remote):
+class SlackChannel(Posted):
     """A channel of a Slack workspace."""
+
+    largest = LARGEST_MESSAGE
 
     type: Literal["slack"] = Field("slack", description="Slack, by webhook or by a bot's token.")
     webhook_url: str = secret(
@@ -67,16 +67,11 @@ class SlackChannel(Remote):
             raise ValueError("webhook_url: it is a secret; write ${NAME} and set that variable")
         return self
 
-    def _shown(self, message: Message) -> str:
-        return readable(self._payload(message))
+    def _worded(self, message: Message, allowance: int) -> dict[str, Any]:
+        return payload(message, self, allowance)
 
-    def _payload(self, message: Message) -> dict[str, Any]:
-        return shrunk(
-            self.subject,
-            lambda allowance: payload(message, self, allowance),
-            lambda made: utf16(as_json(made).decode()),
-            LARGEST_MESSAGE,
-        )
+    def _size(self, payload: dict[str, Any]) -> int:
+        return utf16(as_json(payload).decode())
 
     def _send(self, message: Message, key: str, thread: str) -> Receipt:
         secrets = Secrets(self.subject)

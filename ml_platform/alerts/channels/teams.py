@@ -11,13 +11,11 @@ from pydantic import Field, field_validator
 from ml_platform.alerts.channels import facts as said
 from ml_platform.alerts.channels import markup
 from ml_platform.alerts.channels.base import (
-    Remote,
+    Posted,
     Secrets,
     as_json,
     not_delivered,
-    readable,
     secret,
-    shrunk,
 )
 from ml_platform.alerts.channels.channel import ClosedError, Receipt
 from ml_platform.alerts.channels.text import clipped, line, token
@@ -37,8 +35,10 @@ _RETIRED = (
 _WORDS_OF_FAILURE = ("delivery failed", "http error")
 
 
-class TeamsChannel(Remote):
+class TeamsChannel(Posted):
     """A channel of Microsoft Teams."""
+
+    largest = LARGEST_BODY
 
     type: Literal["teams"] = Field("teams", description="Microsoft Teams, by a workflow.")
     url: str = secret("The address of the workflow's webhook, as ${NAME}.", default=...)
@@ -52,16 +52,8 @@ class TeamsChannel(Remote):
             raise ValueError("it is a secret; write ${NAME} and set that variable")
         return url
 
-    def _shown(self, message: Message) -> str:
-        return readable(self._payload(message))
-
-    def _payload(self, message: Message) -> dict[str, Any]:
-        return shrunk(
-            self.subject,
-            lambda allowance: payload(message, self, allowance),
-            lambda made: len(as_json(made)),
-            LARGEST_BODY,
-        )
+    def _worded(self, message: Message, allowance: int) -> dict[str, Any]:
+        return payload(message, self, allowance)
 
     def _send(self, message: Message, key: str, thread: str) -> Receipt:
         secrets = Secrets(self.subject)

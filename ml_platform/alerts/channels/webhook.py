@@ -15,12 +15,10 @@ from pydantic import Field, field_validator
 from ml_platform.alerts.channels import facts as said
 from ml_platform.alerts.channels.addresses import public_address
 from ml_platform.alerts.channels.base import (
-    Remote,
+    Posted,
     Secrets,
     as_json,
-    readable,
     secret,
-    shrunk,
 )
 from ml_platform.alerts.channels.channel import ClosedError, Receipt
 from ml_platform.alerts.channels.text import clipped, token
@@ -39,8 +37,10 @@ _SHORTEST_SECRET, _LONGEST_SECRET = 24, 64
 _SHORTEST_URL = 200
 
 
-class WebhookChannel(Remote):
+class WebhookChannel(Posted):
     """A URL that takes signed JSON."""
+
+    largest = LARGEST_BODY
 
     type: Literal["webhook"] = Field("webhook", description="A URL, by Standard Webhooks 1.0.")
     url: str = secret("Where to post to: https://...", default=...)
@@ -72,21 +72,13 @@ class WebhookChannel(Remote):
                 raise ValueError(f"{name} is written by the channel itself")
         return given
 
-    def _shown(self, message: Message) -> str:
-        return readable(self._payload(message, system_clock()))
-
-    def _payload(self, message: Message, now: datetime) -> dict[str, Any]:
-        return shrunk(
-            self.subject,
-            lambda allowance: payload(message, now, allowance),
-            lambda made: len(as_json(made)),
-            LARGEST_BODY,
-        )
+    def _worded(self, message: Message, allowance: int) -> dict[str, Any]:
+        return payload(message, system_clock(), allowance)
 
     def _send(self, message: Message, key: str, thread: str) -> Receipt:
         secrets, now = Secrets(self.subject), system_clock()
         url = secrets(self.url)
-        body = as_json(self._payload(message, now))
+        body = as_json(self._payload(message))
         headers = {name: secrets(value) for name, value in self.headers.items()}
         headers |= signed(body, key, now, [secrets(one) for one in self.secrets], self.subject)
         line = Line(self.subject, url, self.timeout_s, secrets.values)

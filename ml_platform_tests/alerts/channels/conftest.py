@@ -13,7 +13,11 @@ from apprise import Apprise
 from sentry_sdk.envelope import Envelope
 
 from ml_platform.alerts.channels.declared import channel_of
+from ml_platform.alerts.compose import Place, message_of, notice
+from ml_platform.alerts.event import KINDS as EVENT_KINDS
+from ml_platform.alerts.event import OURS, Event
 from ml_platform.alerts.message import Attachment, Message, Severity, Status
+from ml_platform.alerts.rules import Rule
 from ml_platform_tests.alerts.channels import limits
 from ml_platform_tests.alerts.conftest import Reply, http_receiver, mail_receiver
 
@@ -64,65 +68,57 @@ FAILED = Message(
 )
 
 
-def event(event_type, severity, title, **other):
-    """A message about something else than a check, with what it knows."""
-    unknown = {"observed": "", "expected": "", "check_name": "", "last_ok_at": None, "summary": ""}
-    told = {
-        "event_id": f"event:{event_type}",
-        "event_type": event_type,
-        "severity": severity,
-        "title": title,
-        "dedup_key": f"incident:{event_type}",
-    }
-    return replace(FAILED, **unknown | told | other)
-
-
 TRACE = "ValueError: could not convert string to float: '1,204.5'\n  at read_sales, line 42"
 RESOLVED = {"status": Status.resolved}
 
+
+def told(kind):
+    """A message of a kind of event, as the platform words it."""
+    if kind in OURS:
+        return notice(
+            kind, "n1", f"Notice {kind}", about=FAILED, summary="why", now=FAILED.occurred_at
+        )
+    happened = Event(
+        id=f"log-1-{kind}", type=kind, at=FAILED.occurred_at, project="demand",
+        subject=f"subject of {kind}", what="raw/sales or weekly", summary=f"What {kind} says.",
+        asset_key="raw/sales", run_id=FAILED.run_id, scenario="weekly", trigger_name="monday",
+        observed="PSI 0.31", expected="up to 0.25", failure_message=TRACE, elapsed_s=75.0,
+    )  # fmt: skip
+    rule = Rule(name="all", channels=["inbox"], owner="team:sales", runbook_url=FAILED.runbook_url)
+    place = Place(UI, "production")
+    return message_of(happened, rule, place, dedup_key=kind, ack_url=FAILED.ack_url)[0]
+
+
 EVENTS = {
-    "check failed": FAILED,
+    **{kind: told(kind) for kind in EVENT_KINDS},
     "check warned": replace(FAILED, event_type="check.warned", severity=Severity.warning),
     "check recovered": replace(FAILED, event_type="check.recovered", observed="31,204", **RESOLVED),
-    "run failed": event(
-        "run.failed", Severity.error, "Run failed: build_sales", failure_message=TRACE
+    "run failed": replace(
+        FAILED,
+        event_id="event:run.failed",
+        event_type="run.failed",
+        observed="",
+        expected="",
+        check_name="",
+        last_ok_at=None,
+        summary="",
+        title="Run failed: build_sales",
+        failure_message=TRACE,
+        dedup_key="incident:run.failed",
     ),
-    "run canceled": event("run.canceled", Severity.warning, "Run canceled: build_sales"),
-    "run too long": event(
-        "run.too_long", Severity.warning, "Run takes long: build_sales", elapsed_s=7500.0
-    ),
-    "materialisation failed": event(
-        "materialization.failed", Severity.error, "raw/sales was not made", failure_message=TRACE
-    ),
-    "freshness broken": event("freshness.failed", Severity.error, "raw/sales is out of date"),
-    "tick failed": event("tick.failed", Severity.error, "Sensor new_files failed", asset_key=""),
-    "backfill failed": event("backfill.failed", Severity.critical, "Backfill failed: 3 of 30"),
-    "backfill finished": event("backfill.finished", Severity.info, "Backfill finished: 30 of 30"),
-    "location failed": event("location.failed", Severity.critical, "Project demand is not there"),
-    "schema changed": event(
-        "schema.changed",
-        Severity.warning,
-        "raw/sales has another shape",
-        observed="store text, week date",
-        expected="store text, week date, sales_usd double",
-    ),
-    "drift": event("drift", Severity.warning, "Drift in temperature_c", observed="PSI 0.31"),
-    "new champion": event("model.promoted", Severity.info, "models/demand has a new champion"),
-    "quota": event("quota.near", Severity.warning, "92 % of 500 GB are used"),
-    "scenario started": event("scenario.start", Severity.info, "Scenario weekly starts"),
-    "scenario ended": event("scenario.end", Severity.info, "Scenario weekly: success"),
-    "custom": event(
-        "custom", Severity.info, "주문 데이터 확인 🎉", summary="한국어 안내 🚀 <b>&amp;"
+    "custom": replace(
+        told("message"), title="주문 데이터 확인 🎉", summary="한국어 안내 🚀 <b>&amp;"
     ),
     "own text": replace(
         FAILED,
         body="## 매출\n\nOnly **812** rows in `raw/sales`, see [the page](https://wiki.example/p)."
         "\n\n- ask the shop\n- run again\n\n```\nSELECT count(*)\n```",
     ),
-    "digest": event(
-        "digest",
-        Severity.error,
-        "43 messages of the last hour",
+    "digest": replace(
+        told("message"),
+        event_type="digest",
+        severity=Severity.error,
+        title="43 messages of the last hour",
         items=tuple(
             replace(
                 FAILED,
@@ -278,13 +274,13 @@ def reach():
 
 @pytest.fixture
 def golden(request):
-    """Compares a text with a golden file; `ML_PLATFORM_WRITE_GOLDEN=1` writes it instead."""
+    """The text of a golden file; `ML_PLATFORM_WRITE_GOLDEN=1` makes it of what is given first."""
 
-    def compare(name, text):
+    def kept(name, text):
         file = request.path.parent / "golden" / f"{name}.txt"
         if os.environ.get("ML_PLATFORM_WRITE_GOLDEN") == "1":
             file.parent.mkdir(exist_ok=True)
             file.write_text(text)
-        assert text == file.read_text(), f"{file.name}: see the docstring of test_every_channel.py"
+        return file.read_text()
 
-    return compare
+    return kept

@@ -59,7 +59,8 @@ def test_every_kind_of_event_arrives_at_every_kind_of_channel(reach, kind, what)
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "slack-token"])
 def test_the_message_looks_as_its_golden_file(reach, golden, kind):
     there = reach(kind)
-    golden(kind, there.channel.rendered(FAILED).replace("\r\n", "\n").rstrip("\n") + "\n")
+    shown = there.channel.rendered(FAILED).replace("\r\n", "\n").rstrip("\n") + "\n"
+    assert shown == golden(kind, shown), "see the docstring above"
 
 
 @pytest.mark.parametrize("kind", ["slack", "teams", "webhook"])

@@ -57,7 +57,8 @@ def test_a_signature_may_not_stand_in_the_file():
 def test_every_status_of_success_is_one(reach, status):
     there = reach("teams")
     there.http.answers(Reply(status, b"1" if status == 200 else b""))
-    there.send(FAILED)
+    assert there.send(FAILED, thread="1").thread == "1"
+    assert len(there.http.requests) == 1
 
 
 @pytest.mark.parametrize(

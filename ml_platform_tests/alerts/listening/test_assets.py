@@ -1,9 +1,15 @@
 """What is heard of assets: their checks, their freshness, how they were made."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 
+from ml_platform.alerts.listening.known import known_of
+from ml_platform.alerts.listening.log import rows_after
+from ml_platform.alerts.listening.reading import events_of
+from ml_platform.alerts.message import Severity
 from ml_platform_tests.alerts.listening.conftest import only
 
 
@@ -75,3 +81,20 @@ def test_an_asset_of_nobody_here_is_nobodys_event(shop):
         )
     )
     assert [e.project for e in shop.events()] == [""]
+
+
+def test_drift_of_a_declared_table_is_told_as_drift_and_not_as_a_failed_check(workshop):
+    drift = {"against": {"previous": 1}, "columns": ["n"]}
+    workshop.declare("Checks", "checks", table="features/a", drift=drift)
+    for start in (0, 500, 500):
+        workshop.table("a", f"SELECT range + {start} AS n FROM range(400)")
+        assert workshop.run().success
+    defs = workshop.load().definitions
+    known = known_of(workshop.instance, "shop", defs.get_repository_def(), datetime.now(tz=UTC))
+    rows = rows_after(workshop.instance, 0)
+    found = [e for row in rows for e in events_of(row, known) if e.check_name == "drift"]
+    assert [one.type for one in found] == ["drift.over", "drift.found", "drift.over"]
+    assert {one.subject for one in found} == {"drift features/a drift"}
+    assert found[1].severity == Severity.warning
+    assert "n: psi" in found[1].observed
+    assert found[1].failure_message.startswith("1 of 1 column has drifted against the version")

@@ -29,6 +29,14 @@ def test_a_failed_run_names_the_first_error_and_what_was_not_made(shop):
     assert "check.crashed" not in [e.type for e in events]
 
 
+def test_a_run_that_succeeds_is_a_good_sign_of_itself_and_of_what_it_made(shop):
+    events = shop.events(shop.run())
+    [run] = [one for one in events if one.type == "run.recovered"]
+    made = [one.asset_key for one in events if one.type == "asset.recovered"]
+    assert run.subject == f"run {shop.instance.get_runs()[0].run_id}"
+    assert (run.outcome, sorted(made)) == ("success", ["features/sales", "raw/sales"])
+
+
 def test_a_run_that_will_be_repeated_has_not_failed_yet(shop):
     kinds = shop.kinds(shop.run("sales", retry=True))
     assert "run.retried" in kinds
