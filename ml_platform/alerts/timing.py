@@ -4,16 +4,15 @@ Pure: the present moment is an argument, and always has a time zone.
 """
 
 import random
-import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Literal, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ml_platform.alerts.message import Severity
-from ml_platform.kernel.errors import DeclarationError
+from ml_platform.kernel.days import WEEKDAYS, TimeOfDay, Weekday, zone
 
 ATTEMPTS_AFTER_S = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """Seconds between an attempt and the next, after Standard Webhooks 1.0; then it is given up."""
@@ -21,20 +20,6 @@ ATTEMPTS_AFTER_S = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 JITTER = 0.1
 LONGEST_WISH_S = 86400.0
 """A receiver that asks to be left alone for longer than a day is asked again after one."""
-
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
-
-
-def _as_time(value: Any) -> Any:
-    """YAML reads 22:00 without quotes as a number to the base of sixty, which is its minutes."""
-    text = f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) else value
-    if not isinstance(text, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        raise ValueError(f"'{value}' is no time of day; write it like 08:30")
-    return text
-
-
-TimeOfDay = Annotated[str | int, BeforeValidator(_as_time)]
 
 
 class Part(BaseModel):
@@ -133,20 +118,6 @@ class Window(Part):
     def holds(self, moment: datetime) -> bool:
         """Whether a moment lies in it."""
         return _moment(self.start) <= moment < _moment(self.end)
-
-
-def zone(name: str) -> ZoneInfo:
-    """The time zone of a name.
-
-    Raises:
-        DeclarationError: there is none.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise DeclarationError(
-            f"time zone '{name}'", "there is none of this name", allowed="such as Europe/Zurich"
-        ) from None
 
 
 def _moment(text: str) -> datetime:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime
 
 import duckdb
 import pandas as pd
@@ -69,6 +70,30 @@ def test_a_version_comes_back_and_what_it_replaced_stays(folder_store):
     folder_store.restore("demand", SALES, first)
     assert rows(folder_store) == [{"n": 1}]
     assert len(folder_store.versions("demand", SALES)) == 2
+
+
+def test_a_table_as_it_was_is_found_as_long_as_its_version_is_kept(folder_store):
+    moments = [datetime.now(tz=UTC)]
+    for value in (1, 2, 3):
+        folder_store.write("demand", SALES, table(n=[value]), how=Write(keep_versions=1))
+        moments.append(datetime.now(tz=UTC))
+    found = []
+    for moment in moments[2:]:
+        with folder_store.relation_of(folder_store.urls_as_of("demand", SALES, moment)) as kept:
+            found += kept.fetchall()
+    assert found == [(2,), (3,)]
+    for moment in moments[:2]:
+        with pytest.raises(NotFoundError, match="keep_versions"):
+            folder_store.urls_as_of("demand", SALES, moment)
+
+
+def test_what_a_project_takes_counts_its_versions(folder_store):
+    for partition in ("a", "a", "b"):
+        folder_store.write("demand", SALES, table(n=[1]), partition=partition)
+    folder_store.write("other", SALES, table(n=[1]))
+    [info] = folder_store.tables("demand")
+    one = info.bytes // 2
+    assert folder_store.stored_bytes("demand") == info.bytes + one == 3 * one
 
 
 def test_only_as_many_versions_stay_as_the_table_declares(folder_store):
