@@ -76,6 +76,8 @@ def test_check_loads_every_project_of_the_house(home):
         (["backfill", "raw/nothing"], 1, "no project has it"),
         (["backfill", "raw/sales", "--partitions", "1999-01-01.."], 1, "2010-02-01 to 2012-10-01"),
         (["check", "--project", "demnd"], 1, "no such folder under defs/"),
+        (["scenario", "run", "weekly_refrehs"], 1, "weekly_refresh (did you mean this?)"),
+        (["scenario", "run", "weekly_refresh", "--param", "region"], 1, "name=value"),
         (["tabels"], 2, "`ml-platform --help` lists the commands"),
         (["demo", "--data", "nowhere.csv"], 1, "nowhere.csv"),
     ],
@@ -103,3 +105,15 @@ def test_nothing_is_proposed_for_a_table_that_is_not_there(home):
     assert done.returncode == 1
     assert "raw/sale: it has no data yet" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_scenario_is_listed_run_and_listed_with_its_outcome(home):
+    done = typed(home, "scenario", "run", "nightly_clean_up", "--param", "days=3")
+    assert (done.returncode, "nightly_clean_up: success" in done.stdout) == (0, True), done.stderr
+    listed = typed(home, "scenario", "list", "--project", "demand").stdout
+    [line] = [line for line in listed.splitlines() if "nightly_clean_up" in line]
+    assert "night (off)" in line
+    assert line.rstrip().endswith("success")
+    told = typed(home, "variables", "weekly_refresh").stdout
+    assert '"all"' in told
+    assert "project demand" in told

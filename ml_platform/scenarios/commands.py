@@ -1,6 +1,7 @@
 """`ml-platform scenario ...`: ask why a scenario ran or did not, and rehearse its triggers."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from ml_platform.kernel.clock import system_clock
 from ml_platform.kernel.errors import DeclarationError, NotFoundError
+from ml_platform.scenarios.page import html as page_of
 from ml_platform.scenarios.parts import seconds
 from ml_platform.scenarios.recorder import Row, recorder_here
 from ml_platform.scenarios.rehearse import compared, suggested
@@ -30,9 +32,18 @@ def why(
     name: Annotated[str, typer.Argument(help="The scenario.")],
     at: Annotated[str, typer.Option(help="A moment in UTC, like 2026-01-31T09:10; else now.")] = "",
     project: ProjectOption = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page of all that is recorded to this file instead.")
+    ] = None,
 ) -> None:
     """Tell what each trigger saw at a time, what was decided, and why."""
     moment = _moment(at).timestamp() if at else system_clock().timestamp()
+    if html:
+        everything = _recorded(recorder_here(), name, project)
+        page = page_of(name, everything, system_clock(), moment if at else None)
+        html.write_text(page, encoding="utf-8")
+        console.print(f"the record of {name} is in {html}", soft_wrap=True)
+        return
     rows = _recorded(recorder_here(), name, project, until=moment)
     for trigger in sorted({(row.project, row.trigger) for row in rows}):
         last = [row for row in rows if (row.project, row.trigger) == trigger][-1]

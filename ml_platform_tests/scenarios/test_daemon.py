@@ -1,7 +1,8 @@
 """The whole way with the real daemon: files arrive, a scenario starts, its child runs get through.
 
 The queue lets one run in. Two scenarios that wait for other runs are started at once; had their
-children needed a place in the queue, nothing would ever end.
+children needed a place in the queue, nothing would ever end. A third one waits within a child run
+for what ends it: the machine, or a person.
 """
 
 import contextlib
@@ -16,13 +17,19 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ml_platform.operations.instance import process_of
 from ml_platform.scenarios.recorder import Recorder
+from ml_platform.scenarios.steps.control import end_runs
+from ml_platform.scenarios.steps.place import PARENT_TAG
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 240
 
 PROJECT = """
 import os
+import time
+import uuid
+from pathlib import Path
 
 import dagster as dg
 from ml_platform.scenarios.job import KEEPER, scenario_job
@@ -36,16 +43,36 @@ WATCHED = [{"name": "arrival", "every": "1s", "grace": "0s",
 def sales():
     return 1
 
-inner = ScenarioWords(name="inner", steps=[{"name": "build", "build": {"selection": "*"}}])
+@dg.asset(key=["raw", "slow"])
+def slow():
+    here = Path(os.environ["ARRIVALS"]).parent
+    (here / f"begun-{uuid.uuid4()}").touch()
+    while not (here / "go").exists():
+        time.sleep(0.1)
+    return 1
+
+inner = ScenarioWords(
+    name="inner", steps=[{"name": "build", "build": {"selection": 'key:"raw/sales"'}}]
+)
+patient = ScenarioWords(
+    name="patient",
+    triggers=[{"name": "asked", "every": "1s", "grace": "0s",
+               "files": {"paths": [os.environ["ARRIVALS"] + "_patient"]}}],
+    steps=[
+        {"name": "first", "set_variables": {"n": 1}},
+        {"name": "build", "build": {"selection": 'key:"raw/slow"'}},
+        {"name": "after", "if": "always", "set_variables": {"n": 2}},
+    ],
+)
 outer = [
     ScenarioWords(name=name, triggers=WATCHED, steps=[{"name": "call", "run_scenario": "inner"}])
     for name in ("outer_one", "outer_two")
 ]
 defs = dg.Definitions(
-    assets=[sales],
+    assets=[sales, slow],
     resources=KEEPER,
-    jobs=[scenario_job("shop", one) for one in (inner, *outer)],
-    sensors=[scenario_sensor("shop", one) for one in outer],
+    jobs=[scenario_job("shop", one) for one in (inner, patient, *outer)],
+    sensors=[scenario_sensor("shop", one) for one in (patient, *outer)],
 )
 """
 WORKSPACE = """
@@ -59,6 +86,7 @@ def host(tmp_path, monkeypatch):
     """A folder with that project, and the daemon on it; the queue lets one run in."""
     folder = tmp_path / "host"
     (folder / "in").mkdir(parents=True)
+    (folder / "in_patient").mkdir()
     shutil.copy(REPOSITORY / "dagster.yaml", folder)
     (folder / "defs.py").write_text(PROJECT)
     (folder / "workspace.yaml").write_text(WORKSPACE)
@@ -120,3 +148,54 @@ def test_scenarios_that_wait_for_other_runs_never_take_their_places(host):
         decisions = [row.decision for row in record.rows("shop", name)]
         assert decisions[0] == "first"
         assert decisions.count("fired") == 1
+
+
+def steps_of(instance, run):
+    return {one.step_key: one.status.value for one in instance.get_run_step_stats(run.run_id)}
+
+
+@pytest.mark.fault
+def test_a_run_whose_process_dies_goes_on_where_it_was_and_one_that_is_killed_goes_no_further(host):
+    record = Recorder(f"sqlite:///{host / 'var' / 'dagster' / 'scenarios.db'}")
+
+    def begun():
+        return len(list(host.glob("begun-*")))
+
+    def ended(wanted, status):
+        found = [run for run in runs(wanted) if run.status.value == status]
+        return found and all(run.is_finished for run in instance.get_runs())
+
+    def runs(name):
+        return instance.get_runs(dg.RunsFilter(job_name=name))
+
+    wait(host, lambda: record.rows("shop", "patient"), "the first look")
+    (host / "in_patient" / "a.csv").write_text("1")
+    with dg.DagsterInstance.get() as instance:
+        wait(host, lambda: begun() == 1, "the first run's child")
+        [first] = runs("patient")
+        os.kill(process_of(first).pid, signal.SIGKILL)
+        wait(host, lambda: begun() == 2, "the run that takes its place")
+        (host / "go").touch()
+        wait(host, lambda: ended("patient", "SUCCESS"), "that run")
+        again, first = runs("patient")
+        assert first.status == dg.DagsterRunStatus.FAILURE
+        assert steps_of(instance, again) == {
+            "build": "SUCCESS", "after": "SUCCESS", "outcome": "SUCCESS",
+        }  # fmt: skip
+        children = [instance.get_runs(dg.RunsFilter(tags={PARENT_TAG: one.run_id}))
+                    for one in (first, again)]  # fmt: skip
+        assert [[one.status.value for one in some] for some in children] == [
+            ["FAILURE"], ["SUCCESS"],
+        ]  # fmt: skip
+
+        (host / "go").unlink()
+        (host / "in_patient" / "b.csv").write_text("1")
+        wait(host, lambda: begun() == 3, "the next run's child")
+        [killed] = end_runs(instance, "shop", "patient")
+        wait(host, lambda: ended("patient", "CANCELED"), "the end of it")
+        [child] = instance.get_runs(dg.RunsFilter(tags={PARENT_TAG: killed}))
+        assert child.status == dg.DagsterRunStatus.CANCELED
+        steps = steps_of(instance, instance.get_run_by_id(killed))
+        assert "after" not in steps
+        assert steps["first"] == "SUCCESS"
+    assert begun() == 3
