@@ -38,6 +38,7 @@ _PATHS: Mapping[str, Mapping[str, str]] = {
         "global_forecaster": f"{_OWN}.GlobalForecaster",
         "boosted_forecaster": "ml_platform.models.boosted.BoostedForecaster",
         "harmonic_regression": "ml_platform.models.harmonic.HarmonicRegression",
+        "prophet": "ml_platform.models.prophet.ProphetForecaster",
         "seasonal_naive": f"{_OWN}.SeasonalNaive",
     },
 }

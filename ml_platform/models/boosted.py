@@ -12,6 +12,7 @@ import numpy as np
 from ml_platform.models.batch import spread_of
 from ml_platform.models.forecast import PanelForecaster, conformal_quantile
 from ml_platform.models.harmonic import seasons_of
+from ml_platform.models.panel import joined
 from ml_platform.models.past import BLOCKS, CHOICES, FEWEST, TINY, History, View, mixed
 
 if TYPE_CHECKING:
@@ -97,28 +98,6 @@ class BoostedForecaster(PanelForecaster):
             bound[:, places] = history.scale.back(said + move)
             answer[number] = bound[:, -width:]
         return answer[0], answer[1], answer[2]
-
-
-def joined(before: "Grid", grid: "Grid") -> "Grid":
-    """The grid with what an earlier one knows of its series, where it has no value itself."""
-    first = min(before.first, grid.first)
-    length = grid.first + grid.target.shape[1] - first
-    place = {name: row for row, name in enumerate(before.names)}
-    rows = np.array([place.get(name, -1) for name in grid.names])
-    there = np.flatnonzero(rows >= 0)
-
-    def over(old: "Floats", new: "Floats") -> "Floats":
-        cube = np.full((len(grid.names), length, *old.shape[2:]), np.nan)
-        kept = min(old.shape[1], length - (before.first - first))
-        begin = before.first - first
-        cube[there, begin : begin + kept] = old[rows[there], :kept]
-        late = cube[:, grid.first - first :]
-        np.copyto(late, new, where=np.isfinite(new))
-        return cube
-
-    target, known = over(before.target, grid.target), over(before.known, grid.known)
-    observed = over(before.observed, grid.observed)
-    return replace(grid, first=first, target=target, known=known, observed=observed)
 
 
 # --- What trees learn from ------------------------------------------------------------------------

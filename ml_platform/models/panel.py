@@ -120,6 +120,16 @@ class Calendar:
             )
         return steps.astype(np.int64)
 
+    def dates(self, steps: "Ints") -> "pd.DatetimeIndex":
+        """The times of these steps, where times are dates; without their time zone."""
+        import pandas as pd
+
+        start = pd.Timestamp(self.anchor).tz_localize(None)
+        if self.months:
+            moved = [start + pd.DateOffset(months=int(step) * self.months) for step in steps]
+            return pd.DatetimeIndex(moved)
+        return start + pd.to_timedelta(steps * self.length, unit="s")
+
     def _words(self) -> str:
         days = self.length / 86_400
         return f"{days:g} days" if hasattr(self.anchor, "year") else f"{self.length:g}"
@@ -225,6 +235,28 @@ def read_grid(panel: "pd.DataFrame", columns: Columns, calendar: Calendar) -> Gr
     grid.observed[after] = np.nan
     _refuse_unknown(grid, columns)
     return grid
+
+
+def joined(before: Grid, grid: Grid) -> Grid:
+    """The grid with what an earlier one knows of its series, where it has no value itself."""
+    first = min(before.first, grid.first)
+    length = grid.first + grid.target.shape[1] - first
+    place = {name: row for row, name in enumerate(before.names)}
+    rows = np.array([place.get(name, -1) for name in grid.names])
+    there = np.flatnonzero(rows >= 0)
+
+    def over(old: "Floats", new: "Floats") -> "Floats":
+        cube = np.full((len(grid.names), length, *old.shape[2:]), np.nan)
+        kept = min(old.shape[1], length - (before.first - first))
+        begin = before.first - first
+        cube[there, begin : begin + kept] = old[rows[there], :kept]
+        late = cube[:, grid.first - first :]
+        np.copyto(late, new, where=np.isfinite(new))
+        return cube
+
+    target, known = over(before.target, grid.target), over(before.known, grid.known)
+    observed = over(before.observed, grid.observed)
+    return replace(grid, first=first, target=target, known=known, observed=observed)
 
 
 def clean_panel(panel: "pd.DataFrame", columns: Columns) -> "pd.DataFrame":

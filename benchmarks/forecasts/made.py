@@ -9,7 +9,7 @@ some days in a third of them. Beside that:
 - `breaks`: the slope changes at two to four moments, by up to 100 % a year;
 - `shifts`: the level jumps once or twice by up to 40 %, and stays;
 - `holidays`: ten days of the year raise or lower it, each by its own share, the days before too;
-- `intermittent`: sold in whole pieces, on fewer than half of the days;
+- `intermittent`: sold in whole pieces, on a third of the days or so;
 - `patchy`: days are missing, 8 % of them one by one and one stretch of two to six weeks.
 
 Promotions come in spells of three to ten days, about one in nine days, and raise sales by a share
@@ -92,7 +92,7 @@ def _trend(shape: str, draw: np.random.Generator, count: int, history: int) -> n
     if shape == "breaks":
         for moment in draw.integers(30, history, draw.integers(2, 5)):
             trend = trend + draw.uniform(-1.0, 1.0) * np.maximum(day - moment, 0) / 365
-        # Nothing grows for ever: beyond a fifth a year the last slope fades after the last break.
+        # What would fall to nothing or grow threefold stays there.
         trend = np.clip(trend, -0.8, 1.5)
     if shape == "shifts":
         for moment in draw.integers(60, history - 10, draw.integers(1, 3)):

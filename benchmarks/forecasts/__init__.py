@@ -1,0 +1,1 @@
+"""Many series at once beside Prophet: on which series, with which extras, how measured."""
