@@ -40,6 +40,9 @@ RECENT = 7
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How much of what the trees say is believed; none, where that was best at the last origin."""
 
+CHANCE = 0.01
+"""The gain there that says nothing: trees that are stopped at their best gain as much on noise."""
+
 
 class BoostedForecaster(PanelForecaster):
     """One gradient-boosted model for all series, over lags that are known at the horizon.
@@ -225,6 +228,8 @@ def boosted(
     added = looks[0].said_by(trial)
     misses = {share: np.nanmean(np.abs(looks[0].rest - share * added)) for share in SHARES}
     share = min(misses, key=lambda one: misses[one])
+    if misses[share] > (1 - CHANCE) * misses[0.0]:
+        share = 0.0
     rounds = max(int(trial.best_iteration), 1)
     final = _trees(looks, random_state, rounds=rounds) if share else trial
     return final, share, _widths(looks[0], looks[0].rest - share * added, level)

@@ -170,10 +170,17 @@ def prophet_class() -> Any:
     Raises:
         SettingsError: it is not installed.
     """
+    import importlib
     import logging
 
+    for name in ("prophet", "prophet.plot", "cmdstanpy"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL)
+        # Without a handler of its own cmdstanpy gives itself one, and tells of every fit.
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
     try:
-        from prophet import Prophet
+        return importlib.import_module("prophet").Prophet
     except ImportError as error:
         raise SettingsError(
             "algorithm 'prophet'",
@@ -181,9 +188,6 @@ def prophet_class() -> Any:
             fix="install the package prophet where the platform runs, workers included; or use "
             "harmonic_regression, which needs no other package",
         ) from error
-    for name in ("prophet", "cmdstanpy"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return Prophet
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -82,7 +82,7 @@ def test_predictions_without_a_champion_say_what_to_do(workshop):
     assert "it has no champion" in outcome.failures[0].message
 
 
-def forecaster(workshop, known=140, unknown="NULL"):
+def forecaster(workshop, known=140, unknown="NULL", **fields):
     workshop.table("weeks", SERIES.format(known=known, unknown=unknown))
     workshop.declare(
         "Model", "model", key="models/sold", table="features/weeks", task="forecast",
@@ -90,6 +90,7 @@ def forecaster(workshop, known=140, unknown="NULL"):
         forecast={
             "series": "shop", "time": "week", "horizon": 4, "origins": 2, "observed": ["weather"],
         },
+        **fields,
     )  # fmt: skip
     workshop.declare(
         "Predictions", "said", key="predictions/sold", champion_of="models/sold",
@@ -97,8 +98,9 @@ def forecaster(workshop, known=140, unknown="NULL"):
     )  # fmt: skip
 
 
-def test_a_forecast_is_made_for_the_steps_to_come_with_its_interval(workshop):
-    forecaster(workshop)
+@pytest.mark.parametrize("algorithm", ["global_forecaster", "harmonic_regression"])
+def test_a_forecast_is_made_for_the_steps_to_come_with_its_interval(workshop, algorithm):
+    forecaster(workshop, algorithm=algorithm)
     assert workshop.run().success
     said = workshop.rows("predictions/sold")
     assert len(said) == 4 * 4
