@@ -8,19 +8,17 @@ N minutes or hours, a cron expression with `*` for the hour) takes no notice of 
 """
 
 import calendar
-import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from ml_platform.kernel.days import WEEKDAYS, TimeOfDay, Weekday
 from ml_platform.kernel.errors import DeclarationError
 from ml_platform.scenarios.cron import cron_of
 
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Unit = Literal["minutes", "hours", "days", "weeks", "months"]
 
 _NTH = ("first", "second", "third", "fourth", "last")
@@ -28,20 +26,11 @@ _SECONDS = {"minutes": 60, "hours": 3600}
 _EPOCH_MONDAY = date(1970, 1, 5)
 
 
-def _as_time(value: Any) -> Any:
-    """YAML reads 22:00 without quotes as a number to the base of sixty, which is its minutes."""
-    text = f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) else value
-    if not isinstance(text, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        raise ValueError(f"'{value}' is no time of day; write it like 08:30")
-    return text
-
-
 def _as_text(value: Any) -> Any:
     """YAML reads 2026-01-31 without quotes as a date."""
     return value.isoformat() if isinstance(value, date) else value
 
 
-TimeOfDay = Annotated[str | int, BeforeValidator(_as_time)]
 Day = Annotated[str, BeforeValidator(_as_text)]
 
 

@@ -129,9 +129,24 @@ def test_the_certificate_and_the_host_are_those_of_the_name(certificate, monkeyp
         assert len(there.requests) == 1
 
 
+BYTES = base64.b64encode(b"\xfb\xff" * 16).decode()
+"""Of thirty-two bytes, with both signs in which the two alphabets of base64 differ."""
+
+
 @pytest.mark.parametrize(
     "secret",
-    ["whsec_short", "whsec_not base64!", "whsec_", "whsec_" + base64.b64encode(b"x" * 65).decode()],
+    [
+        "whsec_short",
+        "whsec_not base64!",
+        "whsec_",
+        "whsec_" + base64.b64encode(b"x" * 65).decode(),
+        # A decoder that is not strict takes all of these, as another secret than the receiver's.
+        f"whsec_{BYTES[:20]}!{BYTES[20:]}",
+        f"whsec_{BYTES[:20]} {BYTES[20:]}",
+        f"whsec_{BYTES}\n",
+        f"whsec_{BYTES}{BYTES}",
+        "whsec_" + BYTES.replace("+", "-").replace("/", "_"),
+    ],
 )
 def test_a_secret_that_cannot_sign_is_told_and_not_shown(reach, monkeypatch, secret):
     there = reach("webhook")
