@@ -170,12 +170,13 @@ def shares_of_categories(
     before: Profile, now: Values
 ) -> tuple[list[str], "NDArray[np.float64]", "NDArray[np.float64]"]:
     """The categories of the reference with their shares, before and now; the last is any other."""
+    import pandas as pd
+
     counts = dict(before.counts or {})
     names = [*(name for name in counts if name != OTHER), OTHER]
     # Numbers are found by their own place, so that a text `(other)` in the table is one of them.
-    found, numbers = np.unique(now.there.astype(str), return_counts=True)
-    seen = dict(zip(found.tolist(), numbers.tolist(), strict=True))
-    mine = [seen.get(name, 0) for name in names[:-1]]
+    seen = pd.Series(now.there, dtype=object).value_counts()
+    mine = [int(seen.get(name, 0)) for name in names[:-1]]
     mine.append(len(now.there) - sum(mine))
     theirs = [counts.get(name, 0) for name in names]
     kept = [place for place, both in enumerate(zip(mine, theirs, strict=True)) if any(both)]
