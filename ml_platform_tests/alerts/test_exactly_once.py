@@ -141,7 +141,7 @@ def received(log):
 
 
 @pytest.mark.fault
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_each_failed_check_is_told_once_while_everything_is_killed_at_random(home, capsys):
     folder, port = home
     chance = random.Random(20261121)
