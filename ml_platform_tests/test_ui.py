@@ -351,6 +351,24 @@ def test_a_prepared_table_shows_its_receipt(served, page):
     shoot(page, "receipt-in-ui")
 
 
+ACKNOWLEDGED = """
+import dagster as dg
+from ml_platform.alerts.listening.beside import show_acknowledged
+with dg.DagsterInstance.get() as instance:
+    show_acknowledged(instance, "features/demand", "Ada Lovelace", "Check failed: demand schema")
+"""
+
+
+def test_who_acknowledged_an_alert_stands_on_the_page_of_its_asset(served, page):
+    command, environment = [sys.executable, "-c", ACKNOWLEDGED], _environment(served.home)
+    subprocess.run(command, cwd=served.home, env=environment, check=True)
+    page.goto(f"{served.dagster}/assets/features/demand?view=events")
+    expect(
+        page.get_by_text("Ada Lovelace acknowledged: Check failed: demand schema")
+    ).to_be_visible()
+    expect(page.get_by_role("cell", name="acknowledged by", exact=True)).to_be_visible()
+
+
 def test_a_broken_declaration_shows_as_itself_with_what_is_wrong(served, page):
     page.goto(f"{served.dagster}/locations/shop/asset-groups/shop/lineage")
     texts = sorted(text for text, _ in boxes(page, count=2))
