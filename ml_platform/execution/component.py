@@ -20,6 +20,7 @@ from typing import Any, Literal, Self, TypeVar
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ml_platform.execution.automation import OnCron, Word, condition_of
 from ml_platform.execution.backfill import AT_ONCE, WRITE
 from ml_platform.execution.declared import DeclaredAsset
 from ml_platform.execution.fanout import fanned_out, made_whole
@@ -162,6 +163,10 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
     )
     retry: Retry = Field(default=Retry(), description="What happens after a passing failure.")
     freshness: Freshness | None = Field(default=None, description="How old it may be.")
+    automation: OnCron | Word | None = Field(
+        default=None,
+        description="When it is made by itself: on_upstream_change, on_missing, or on_cron.",
+    )
     pool: str | None = Field(
         default=None, description="The pool whose slots limit how many run at once."
     )
@@ -252,7 +257,10 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
             group_name=project,
             partitions_def=definition,
             freshness_policy=self.freshness.policy() if self.freshness else None,
-            code_version=fingerprint(self.model_dump_json(exclude={"execution"}), code),
+            automation_condition=condition_of(self.automation) if self.automation else None,
+            code_version=fingerprint(
+                self.model_dump_json(exclude={"execution", "automation"}), code
+            ),
             metadata={**_told_by_loader.get(), **self._unusual()},
         )
         others = [
@@ -261,6 +269,7 @@ class AssetComponent(dg.Component, dg.Model, dg.Resolvable):
                 description=said,
                 kinds={key.layer},
                 freshness_policy=None,
+                automation_condition=None,
             )
             for key, said in beside.items()
         ]

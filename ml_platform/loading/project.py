@@ -8,7 +8,7 @@ import contextlib
 import gc
 import importlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import dagster as dg
 
 from ml_platform.alerts.component import rules_in
 from ml_platform.alerts.sensor import alerts_sensor
+from ml_platform.execution.automation import automation_sensor
 from ml_platform.execution.component import beta_used_on_purpose
 from ml_platform.kernel.errors import DeclarationError
 from ml_platform.loading.folder import isolated, load_folder
@@ -150,15 +151,25 @@ def _safe(text: str) -> str:
 
 
 def _all(
-    pieces: Iterable[Piece], broken: Iterable[Broken], name: str, common: dg.Definitions
+    pieces: Sequence[Piece], broken: Iterable[Broken], name: str, common: dg.Definitions
 ) -> dg.Definitions:
     taken = {key for piece in pieces for key in piece.keys()}  # noqa: SIM118 - not a dict
     shown = dg.Definitions(assets=[_as_asset(one, name, taken) for one in broken])
     whole = dg.Definitions.merge(*(piece.definitions for piece in pieces), shown, common)
     rules = rules_in(whole)
-    if not rules:
-        return whole
-    return dg.Definitions.merge(whole, dg.Definitions(sensors=[alerts_sensor(name, rules)]))
+    sensors: list[dg.SensorDefinition] = [alerts_sensor(name, rules)] if rules else []
+    if any(_is_automatic(piece) for piece in pieces):
+        sensors.append(automation_sensor())
+    return dg.Definitions.merge(whole, dg.Definitions(sensors=sensors)) if sensors else whole
+
+
+def _is_automatic(piece: Piece) -> bool:
+    return any(
+        spec.automation_condition is not None
+        for asset in piece.definitions.assets or []
+        if isinstance(asset, dg.AssetsDefinition)
+        for spec in asset.specs
+    )
 
 
 def _as_asset(one: Broken, project: str, taken: set[dg.AssetKey]) -> dg.AssetsDefinition:
