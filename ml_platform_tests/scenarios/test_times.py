@@ -65,10 +65,23 @@ def test_words_mean_these_moments_of_the_year_2026(words, days, expected):
          {"unit": "days", "at": "02:30"}, ["10-25 02:30"]),
         ("and in cron, too", "2026-10-25", {"cron": "30 2 * * *"}, ["10-25 02:30"]),
         ("cron at 2:30 in spring", "2026-03-29", {"cron": "30 2 * * *"}, ["03-29 03:30"]),
+        ("a day that begins at one o'clock", "2026-03-29",
+         {"unit": "days", "timezone": "Asia/Beirut"}, ["03-29 01:00"]),
+        ("and its cron", "2026-03-29",
+         {"cron": "0 0 * * *", "timezone": "Asia/Beirut"}, ["03-29 01:00"]),
     ],
 )  # fmt: skip
 def test_clocks_are_changed(what, day, words, expected):
-    assert moments(day, 1, timezone=ZURICH, **words) == expected
+    assert moments(day, 1, **{"timezone": ZURICH, **words}) == expected
+
+
+@pytest.mark.parametrize("words", [{"unit": "days", "at": "23:30"}, {"cron": "30 23 * * *"}])
+def test_a_time_that_the_end_of_a_day_lacks_comes_after_midnight(words):
+    """In Nuuk the clocks go from 23 o'clock to midnight, and the looks may be on both days."""
+    midnight = datetime(2026, 3, 29, tzinfo=ZoneInfo("America/Nuuk"))
+    spec = Time(timezone="America/Nuuk", **words)
+    found = list(due(spec, midnight + timedelta(minutes=10), midnight + timedelta(hours=2)))
+    assert found == [(midnight + timedelta(minutes=30)).astimezone(UTC)]
 
 
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25)])
