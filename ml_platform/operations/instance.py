@@ -43,6 +43,10 @@ CONCURRENT_RUNS_VARIABLE = "ML_PLATFORM_MAX_CONCURRENT_RUNS"
 """How many runs go on at once."""
 
 _DEFAULT_CONCURRENT_RUNS = 2
+# A queued run whose code server does not answer waits for it, an hour if need be. Dagster's default
+# fails it at once, and nothing repeats it: whoever asked for it before the server went believes
+# that it is being done.
+_UNREACHABLE = {"max_user_code_failure_retries": 720, "user_code_failure_retry_delay": 5}
 # dagster.yaml is read from the working folder, and this made in it, when DAGSTER_HOME is not set.
 _TEMPORARY_HOME = ".tmp_dagster_home_"
 
@@ -73,7 +77,7 @@ class LocalInstance(dg.DagsterInstance):
             "run_coordinator": _configured(
                 "dagster._core.run_coordinator",
                 "QueuedRunCoordinator",
-                {"max_concurrent_runs": concurrent_runs()},
+                {"max_concurrent_runs": concurrent_runs(), **_UNREACHABLE},
             ),
         }
 

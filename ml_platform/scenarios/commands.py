@@ -15,6 +15,8 @@ from ml_platform.scenarios.parts import seconds
 from ml_platform.scenarios.recorder import Row, recorder_here
 from ml_platform.scenarios.rehearse import compared, suggested
 from ml_platform.scenarios.settle import Rules
+from ml_platform.scenarios.webhook import DEFAULT_PORT
+from ml_platform.scenarios.webhook import serve as take_calls
 
 if TYPE_CHECKING:
     from ml_platform.scenarios.recorder import Recorder
@@ -104,6 +106,15 @@ def rehearse(
                 f"  nearly all of a burst comes within {found.p99_gap:,.0f} s of the last"
             )
             console.print(f"  change; `grace: {better / 60:.0f}m` would make one run of each burst")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port.")] = DEFAULT_PORT,
+) -> None:
+    """Take signed calls for triggers of the kind `webhook`, until Ctrl-C."""
+    take_calls(host, port)
 
 
 def _recorded(

@@ -7,6 +7,8 @@ import pytest
 import s3fs
 
 from ml_platform.kernel.errors import NotFoundError, SettingsError, UnavailableError
+from ml_platform.scenarios.trigger_words import Trigger
+from ml_platform.scenarios.triggers import Cursor, go_round
 from ml_platform.scenarios.watch.files import look_at_files
 
 
@@ -97,6 +99,33 @@ def test_names_may_hold_any_bytes(folder):
         pass
     assert seen(folder) != before
     assert "4 files" in look_at_files([str(folder)]).account
+
+
+@pytest.mark.fault
+def test_among_a_hundred_thousand_files_one_that_changes_is_seen_and_the_cursor_stays_small(
+    tmp_path,
+):
+    many = tmp_path / "many"
+    for number in range(100):
+        (many / str(number)).mkdir(parents=True)
+        for file in range(1000):
+            os.mknod(many / str(number) / f"{file}.csv")
+    trigger = Trigger(name="t", files={"paths": [str(many)]}, every=0, grace=0)
+    cursor, decisions = Cursor(0), []
+
+    def look(_trigger, _state):
+        return look_at_files([str(many)])
+
+    for now in (1.0, 2.0, 3.0):
+        if now == 3.0:
+            (many / "57" / "123.csv").write_text("1")
+        done = go_round([trigger], cursor, now, look, is_running=False)
+        cursor = Cursor.read(done.cursor.text(), now)
+        decisions += [str(one.decision) for one in done.evaluations]
+    assert decisions == ["first", "quiet", "fired"]
+    assert "100,000 files" in done.evaluations[0].account
+    assert "newest 57/123.csv" in done.evaluations[0].account
+    assert len(done.cursor.text()) < 400
 
 
 def test_a_path_takes_variables_and_says_which_is_missing(folder, monkeypatch):
