@@ -31,7 +31,7 @@ import os
 from pathlib import Path
 
 import dagster as dg
-from ml_platform.scenarios.job import scenario_job
+from ml_platform.scenarios.job import KEEPER, scenario_job
 from ml_platform.scenarios.sensor import scenario_sensor
 from ml_platform.scenarios.words import ScenarioWords
 
@@ -60,6 +60,7 @@ scenarios = [
     for number in range({count})
 ]
 defs = dg.Definitions(
+    resources=KEEPER,
     jobs=[scenario_job("shop", one) for one in scenarios],
     sensors=[scenario_sensor("shop", one) for one in scenarios],
 )

@@ -29,8 +29,9 @@ from ml_platform.scenarios.watch.tables import look_at_tables
 from ml_platform.scenarios.words import ScenarioWords
 from ml_platform.storage.tables import TableStore
 
-SHORTEST_S = 5
-LONGEST_S = 30
+SHORTEST_S, LONGEST_S = 5, 60
+"""Between two ticks of a sensor; a tick costs Dagster the same whether it looks at anything."""
+
 _ROUND_S = 45.0
 """All looks of a round together; Dagster gives a tick sixty seconds, and then loses all of it."""
 
@@ -46,8 +47,8 @@ def scenario_sensor(
             scenario.triggers,
             Cursor.read(context.cursor, now),
             now,
-            watcher(context.instance, project, scenario.name, now),
-            is_running=is_running(context.instance, project, scenario.name),
+            watcher(context, project, scenario.name, now),
+            is_running=lambda: is_running(context.instance, project, scenario.name),
         )
         _record(context, recorder_here(), project, scenario, done)
         requests = [_request(one) for one in done.starts]
@@ -75,8 +76,11 @@ def interval(scenario: ScenarioWords) -> int:
     return int(max(SHORTEST_S, min(waits)))
 
 
-def watcher(instance: dg.DagsterInstance, project: str, scenario: str, now: float) -> Watch:
-    """Looks at what a trigger of a scenario watches; made for one round."""
+def watcher(context: dg.SensorEvaluationContext, project: str, scenario: str, now: float) -> Watch:
+    """Looks at what a trigger of a scenario watches; made for one round.
+
+    The instance is taken from the context where it is asked, since Dagster opens it there and then.
+    """
     end = time.monotonic() + _ROUND_S
 
     def watch(trigger: Trigger, state: State) -> Look:
@@ -89,7 +93,7 @@ def watcher(instance: dg.DagsterInstance, project: str, scenario: str, now: floa
         if trigger.after_scenario:
             words = trigger.after_scenario
             other = words.project or project
-            ended = ended_runs(instance, other, words.scenario, now)
+            ended = ended_runs(context.instance, other, words.scenario, now)
             me = f"{project}/{scenario}"
             return look_at_endings(words, other, me, state.handled, ended, now)
         if trigger.webhook:
@@ -97,7 +101,9 @@ def watcher(instance: dg.DagsterInstance, project: str, scenario: str, now: floa
             calls = Calls(recorder_here().url)
             return look_at_calls(calls, hook, trigger.webhook.secret, state.handled, now)
         if trigger.models:
-            return look_at_champions(trigger.models.keys, lambda one: champion(instance, one))
+            return look_at_champions(
+                trigger.models.keys, lambda one: champion(context.instance, one)
+            )
         return limited_look(trigger, state, project, key, left)
 
     return watch

@@ -5,6 +5,7 @@ looking itself is given, and so is the time. No Dagster. What is remembered is s
 by Dagster together with the runs that are requested: either both hold, or neither.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -107,20 +108,29 @@ class Round:
 
 
 def go_round(
-    triggers: Sequence[Trigger], cursor: Cursor, now: float, watch: Watch, *, is_running: bool
+    triggers: Sequence[Trigger],
+    cursor: Cursor,
+    now: float,
+    watch: Watch,
+    *,
+    is_running: Callable[[], bool],
 ) -> Round:
     """Look at all triggers that are due.
+
+    Whether the scenario runs is asked only where something is to start, since the answer costs more
+    than all else in a quiet round.
 
     Those that fire in the same round start one run together. A look that fails with one of the
     platform's errors is recorded with its message, and the other triggers go on.
     """
+    running = functools.cache(is_running)
     memories = {one.name: _known(one, cursor) for one in triggers}
     found = []
     for trigger in triggers:
         memory = memories[trigger.name]
         if trigger.active and is_due(trigger, memory, now):
             look = _timed if trigger.time else _watched
-            found.append(look(trigger, memory, now, watch, is_running=is_running))
+            found.append(look(trigger, memory, now, watch, running))
             memories[trigger.name] = found[-1].memory
     single = [_start_of(one, moment) for one in found for moment in one.moments[:-1]]
     whole = _together(cursor.began, [one for one in found if one.fires])
@@ -129,9 +139,12 @@ def go_round(
 
 
 def is_due(trigger: Trigger, memory: Memory, now: float) -> bool:
-    """Whether to look now: the interval is over, a wait is, or the clock has gone back."""
-    if trigger.time or memory.looked is None or now < memory.looked:
+    """Whether to look now: a moment has come, the interval is over, or the clock has gone back."""
+    if memory.looked is None or now < memory.looked:
         return True
+    if trigger.time:
+        is_over = now >= memory.looked + trigger.interval
+        return is_over or bool(_moments_since(trigger.time, memory.looked, now))
     again = look_again_at(memory.state, trigger.rules)
     return now >= memory.looked + trigger.interval or (again is not None and now >= again)
 
@@ -164,7 +177,7 @@ def _known(trigger: Trigger, cursor: Cursor) -> Memory:
 
 
 def _watched(
-    trigger: Trigger, memory: Memory, now: float, watch: Watch, *, is_running: bool
+    trigger: Trigger, memory: Memory, now: float, watch: Watch, running: Callable[[], bool]
 ) -> _Found:
     state = memory.state
     more: Mapping[str, Any] = {}
@@ -176,6 +189,7 @@ def _watched(
         seen: str | None = gathered(state.handled, looked, need_all=need_all)
     except PlatformError as error:
         seen, account = None, str(error)
+    is_running = seen not in {None, state.handled} and running()
     verdict = decide(state, seen, now, trigger.rules, is_running=is_running)
     evaluation = Evaluation(
         trigger.name, trigger.kind, now, account, seen or "", verdict.decision, verdict.reason
@@ -185,7 +199,7 @@ def _watched(
 
 
 def _timed(
-    trigger: Trigger, memory: Memory, now: float, _watch: Watch, *, is_running: bool
+    trigger: Trigger, memory: Memory, now: float, _watch: Watch, running: Callable[[], bool]
 ) -> _Found:
     assert trigger.time  # noqa: S101 - for mypy: the caller has asked
 
@@ -197,7 +211,7 @@ def _timed(
         return _Found(replace(memory, looked=now), first)
     moments = _moments_since(trigger.time, memory.looked, now)
     account = ", ".join(f"{one:%Y-%m-%d %H:%M:%S} UTC" for one in moments[-3:])
-    if is_running and moments:
+    if moments and running():
         return _Found(memory, told(Decision.held, "waits for the end of the run that goes on"))
     taken = _taken(trigger.time, moments, now)
     until = max(memory.looked, taken[-1].timestamp() if len(taken) == MOST_RUNS else now)

@@ -138,7 +138,10 @@ def test_the_repositorys_dagster_yaml_gives_this_instance_and_launcher(
     assert isinstance(instance.run_launcher, LocalRunLauncher)
     assert isinstance(instance.get_ref().storage, LocalStorage)
     assert instance.root_directory == str(clone / "var" / "dagster")
-    assert instance.run_coordinator.get_run_queue_config().max_concurrent_runs == 2
+    queue = instance.run_coordinator.get_run_queue_config()
+    assert queue.max_concurrent_runs == 2
+    # A code server that is started again within the hour finds its queued runs still there.
+    assert queue.max_user_code_failure_retries * queue.user_code_failure_retry_delay == 3600
     assert (clone / "var" / "dagster" / "history" / "runs.db").is_file()
 
 

@@ -252,7 +252,7 @@ def test_a_scenario_that_is_off_looks_at_nothing_by_itself(stage, active, status
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [({}, 30), ({"every": "10s"}, 10), ({"grace": "7s"}, 7), ({"grace": "0s"}, 30),
+    [({}, 60), ({"every": "10s"}, 10), ({"grace": "7s"}, 7), ({"grace": "0s"}, 60),
      ({"every": "1s"}, 5)],
 )  # fmt: skip
 def test_it_ticks_as_often_as_the_most_impatient_trigger_asks(stage, words, expected):

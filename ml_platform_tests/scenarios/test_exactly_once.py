@@ -28,7 +28,7 @@ PROJECT = f"""
 import os
 
 import dagster as dg
-from ml_platform.scenarios.job import scenario_job
+from ml_platform.scenarios.job import KEEPER, scenario_job
 from ml_platform.scenarios.sensor import scenario_sensor
 from ml_platform.scenarios.words import ScenarioWords
 
@@ -45,6 +45,7 @@ refresh = ScenarioWords(
     }}}}],
 )
 defs = dg.Definitions(
+    resources=KEEPER,
     jobs=[scenario_job("shop", refresh)], sensors=[scenario_sensor("shop", refresh)]
 )
 """

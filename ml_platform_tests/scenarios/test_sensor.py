@@ -10,7 +10,7 @@ import pytest
 
 from ml_platform.kernel.clock import system_clock
 from ml_platform.scenarios.calls import Calls, Hook
-from ml_platform.scenarios.job import scenario_job
+from ml_platform.scenarios.job import KEEPER, scenario_job
 from ml_platform.scenarios.recorder import recorder_here
 from ml_platform.scenarios.sensor import scenario_sensor
 from ml_platform.scenarios.steps.place import within
@@ -33,6 +33,7 @@ class Project:
         ]
         clock = lambda: system_clock() + self.ahead  # noqa: E731
         self.repository = dg.Definitions(
+            resources=KEEPER,
             jobs=[scenario_job("shop", one) for one in words],
             sensors=[scenario_sensor("shop", one, clock) for one in words if one.triggers],
         ).get_repository_def()

@@ -32,7 +32,7 @@ class World:
         self.now += timedelta(minutes=minutes)
         now = self.now.timestamp()
         cursor = Cursor.read(self.text, now)
-        done = go_round(self.triggers, cursor, now, self.watch, is_running=self.is_running)
+        done = go_round(self.triggers, cursor, now, self.watch, is_running=lambda: self.is_running)
         self.text = done.cursor.text()
         self.starts += done.starts
         self.rows += done.evaluations

@@ -119,7 +119,7 @@ def test_among_a_hundred_thousand_files_one_that_changes_is_seen_and_the_cursor_
     for now in (1.0, 2.0, 3.0):
         if now == 3.0:
             (many / "57" / "123.csv").write_text("1")
-        done = go_round([trigger], cursor, now, look, is_running=False)
+        done = go_round([trigger], cursor, now, look, is_running=lambda: False)
         cursor = Cursor.read(done.cursor.text(), now)
         decisions += [str(one.decision) for one in done.evaluations]
     assert decisions == ["first", "quiet", "fired"]
