@@ -32,6 +32,7 @@ from ml_platform.scenarios.job import KEEPER, scenario_job
 from ml_platform.scenarios.sensor import scenario_sensor
 from ml_platform.scenarios.words import ScenarioWords
 
+NOBODY = dg.ResourceDefinition.hardcoded_resource(None)
 SOON = {{"every": "1s", "grace": "{GRACE_S}s"}}
 QUERY = {{"url": "sqlite:///" + os.environ["SHOP"], "query": "SELECT count(*) AS n FROM sales"}}
 refresh = ScenarioWords(
@@ -45,7 +46,7 @@ refresh = ScenarioWords(
     }}}}],
 )
 defs = dg.Definitions(
-    resources=KEEPER,
+    resources={{**KEEPER, "alerts": NOBODY, "tables": NOBODY}},
     jobs=[scenario_job("shop", refresh)], sensors=[scenario_sensor("shop", refresh)]
 )
 """
