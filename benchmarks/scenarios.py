@@ -123,6 +123,9 @@ def seen(folder: Path) -> int:
     if not file.exists():
         return 0
     with sqlite3.connect(file, timeout=60) as record:
+        is_made = record.execute("SELECT 1 FROM sqlite_master WHERE name = 'scenario_evaluations'")
+        if is_made.fetchone() is None:
+            return 0
         found = record.execute("SELECT count(DISTINCT scenario) FROM scenario_evaluations")
         number = found.fetchone()[0]
     record.close()
