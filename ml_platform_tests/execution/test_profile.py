@@ -54,6 +54,41 @@ def test_a_declaration_and_its_profile_become_a_plan(case, environ):
     assert planned(declared, environ) == plan
 
 
+CLUSTERS = {
+    "of this machine": {"name": "a", "nodes": 3},
+    "on Kubernetes": {"name": "a", "kind": "kuberay", "manifest": "a.yaml", "reached_at": "b:1"},
+    "that is running": "a",
+}
+NO_CLUSTERS = {
+    "on Kubernetes without a manifest": {"name": "a", "kind": "kuberay"},
+    "of this machine with one": {"name": "a", "manifest": "a.yaml"},
+    "of this machine from afar": {"name": "a", "reached_at": "b:1"},
+    "in a hurry": {"name": "a", "idle_s": 1},
+    "without a name": {"nodes": 2},
+    "with an address beside it": "a",
+}
+
+
+@pytest.mark.parametrize("case", CLUSTERS)
+def test_a_cluster_is_part_of_the_plan_and_no_address_of_the_installation_beside_it(case, environ):
+    declared = Execution(engine="ray", cluster=CLUSTERS[case])
+    found = planned(declared, {**environ, "ML_PLATFORM_RAY_ADDRESS": "far:1"})
+    assert found.cluster == declared.cluster
+    assert found.address is None
+
+
+@pytest.mark.parametrize("case", NO_CLUSTERS)
+def test_a_cluster_that_cannot_be_is_refused(case):
+    address = "b:1" if "address" in case else None
+    with pytest.raises(ValueError, match=r"manifest|reached_at|idle_s|name|address"):
+        Execution(engine="ray", cluster=NO_CLUSTERS[case], address=address)
+
+
+def test_a_cluster_without_ray_is_refused():
+    with pytest.raises(ValueError, match="are for `engine: ray`"):
+        Execution(cluster="a")
+
+
 @pytest.mark.parametrize(
     ("plan", "inside"),
     [

@@ -8,8 +8,13 @@ leads to.
 import base64
 import importlib.util
 import json
+import os
 import re
+import socket
+import subprocess
+import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,9 +24,12 @@ import dagster as dg
 import pytest
 import yaml
 
+from ml_platform.execution.clusters import local
 from ml_platform.execution.clusters.kuberay import CODE_LOCATION, LABEL, held_on_kubernetes
 from ml_platform.execution.clusters.sensor import cluster_definitions
+from ml_platform.execution.engines.ray import answers
 from ml_platform.execution.profile import Cluster
+from ml_platform.execution.recording import materialisations
 from ml_platform.kernel.errors import (
     DeclarationError,
     NotFoundError,
@@ -282,6 +290,73 @@ def test_an_api_server_that_does_not_answer_is_told(installation, tmp_path):
     (tmp_path / "kubeconfig").write_text(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:9", config))
     with pytest.raises(UnavailableError, match="cannot be reached"):
         within_step(declared())
+
+
+@pytest.fixture
+def client_server(installation, tmp_path):
+    """Ray's client server, as every head of KubeRay has one, before a Ray of real processes."""
+    lease = local.started("pods", nodes=1, cpus=2, for_s=600)
+    place = local.place_of("pods")
+    installation.token = place.token.read_text()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    where = ["--address", lease.address, "--host", "127.0.0.1", "--port", port, "--mode", "legacy"]
+    environ = {
+        **os.environ,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(place.token),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    }
+    with (tmp_path / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "ray.util.client.server", *where],
+            env=environ,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        while not answers(f"127.0.0.1:{port}"):
+            assert server.poll() is None, (tmp_path / "server.log").read_text()
+            time.sleep(0.2)
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+        local.stopped("pods")
+
+
+@needs_client
+@pytest.mark.fault
+@pytest.mark.parametrize("kind", ["kuberay", "kuberay_job"])
+def test_a_table_is_made_by_the_ray_to_which_a_cluster_of_kubernetes_leads(
+    kind, installation, client_server, workshop, monkeypatch
+):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    workshop.table(
+        "counted",
+        "SELECT $partition AS part",
+        partitions={"keys": list("abcdef")},
+        execution={
+            "engine": "ray",
+            "max_parallel": 2,
+            "cluster": {
+                "name": "pods",
+                "kind": kind,
+                "manifest": "raycluster.yaml",
+                "reached_at": client_server,
+            },
+        },
+    )
+    outcome = workshop.run(partitions=list("abcdef"))
+    assert outcome.success, outcome.failures
+    recorded = [one.partition for one in materialisations(workshop.instance, outcome.run_id)]
+    assert sorted(recorded) == list("abcdef")
+    jobs = [
+        body for verb, path, body in installation.asked if "rayjobs" in path and verb == "PATCH"
+    ]
+    bound = [change["path"] for body in jobs for change in body]
+    assert bound == (["/spec/jobId"] if kind == "kuberay_job" else [])
 
 
 MANIFESTS = {
