@@ -15,6 +15,7 @@ import functools
 import importlib
 import os
 import pickle
+import re
 import secrets
 import signal
 import socket
@@ -26,10 +27,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ml_platform.execution.cost import Cost
 from ml_platform.execution.engines.pool import LocalPool, Workers, pickled
 from ml_platform.execution.profile import Plan, size_of
 from ml_platform.execution.work import Ended, Order, Trouble, Work
-from ml_platform.kernel.errors import PlatformError, SettingsError, UnavailableError
+from ml_platform.kernel.errors import (
+    PlatformError,
+    SettingsError,
+    StorageFullError,
+    UnavailableError,
+)
 
 LOST_TRIES = 3
 """How often Ray tries a partition again whose worker or node was lost."""
@@ -64,7 +71,8 @@ class OnRay:
         with connected(self.plan, self.log) as head:
             if lacking := head.lacking(self.plan):
                 self.log(lacking)
-            tasks, waiting = _Tasks(self.plan, content), collections.deque(orders)
+            tasks = _Tasks(self.plan, content, self.log)
+            waiting = collections.deque(orders)
             try:
                 while waiting or tasks.running:
                     while waiting and len(tasks.running) < self.plan.max_parallel:
@@ -76,14 +84,22 @@ class OnRay:
 
 
 class _Tasks:
-    """The tasks that run, each with its order."""
+    """The tasks that run, each with its order.
 
-    def __init__(self, plan: Plan, content: bytes) -> None:
+    Raises:
+        StorageFullError: Ray has no room for the work itself.
+    """
+
+    def __init__(self, plan: Plan, content: bytes, log: Callable[[str], None]) -> None:
         import ray
 
         self.running: dict[Any, Order] = {}
-        self._ray, self._plan = ray, plan
-        self._content = ray.put(content)
+        self._ray, self._plan, self._log = ray, plan, log
+        self._took: dict[Order, int] = {}
+        try:
+            self._content = ray.put(content)
+        except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+            raise _no_room("the work of a step", error) from error
         self._remote = ray.remote(do_order).options(
             num_cpus=plan.cpus,
             num_gpus=plan.gpus or None,
@@ -94,7 +110,10 @@ class _Tasks:
 
     def start(self, order: Order) -> None:
         """Let Ray make a partition, where and when it finds room."""
-        self.running[self._remote.remote(self._content, order, self._plan)] = order
+        self._start(self._remote, order)
+
+    def _start(self, remote: Any, order: Order) -> None:
+        self.running[remote.remote(self._content, order, self._plan)] = order
 
     def look(self) -> list[Ended]:
         """Wait a moment; what has ended."""
@@ -102,15 +121,32 @@ class _Tasks:
         ready, _ = self._ray.wait(list(self.running), num_returns=many, timeout=0)
         if not ready:
             ready, _ = self._ray.wait(list(self.running), num_returns=1, timeout=_LOOK_S)
-        return [self._ended(reference) for reference in ready]
+        return [one for reference in ready if (one := self._ended(reference))]
 
-    def _ended(self, reference: Any) -> Ended:
+    def _ended(self, reference: Any) -> Ended | None:
+        """What became of an order; None when it is tried once more."""
         order = self.running.pop(reference)
         try:
             report: Ended = pickle.loads(self._ray.get(reference))  # noqa: S301 - of our own task
+        except self._ray.exceptions.OutOfMemoryError as error:
+            return self._out_of_memory(order, took_of(str(error)))
         except self._ray.exceptions.RayError as error:
-            return Ended(order, trouble=Trouble.of(_told(order, error, self._plan)))
+            return Ended(order, trouble=Trouble.of(_told(order, error)))
         return report
+
+    def _out_of_memory(self, order: Order, took: int) -> Ended | None:
+        """Try once more with twice as much kept free for it, or as much as a node has."""
+        if order in self._took:
+            trouble = Trouble.of(_too_much(order, (self._took[order], took), self._plan))
+            return Ended(order, trouble=trouble, cost=Cost(peak_memory_bytes=took))
+        self._took[order] = took
+        most = max(int(one["Resources"].get("memory", 0)) for one in self._ray.nodes())  # type: ignore[no-untyped-call]
+        more = min(max(took, self._plan.memory_bytes or 0) * 2, most)
+        self._log(
+            f"{order}: took {size_of(took)}, its node had no more; once more with {size_of(more)}"
+        )
+        self._start(self._remote.options(memory=more), order)
+        return None
 
     def cancel(self) -> None:
         """End what still runs."""
@@ -340,6 +376,8 @@ def _environment(place: Place) -> Iterator[None]:
         # Off, its processes listen on an address of this machine alone.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0" if place.is_here else "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        # Ray would try a partition that does not fit for ever; here it is tried once with more.
+        "RAY_task_oom_retries": "0",
     }
     before = dict(os.environ)
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": place.token} if place.token else {}
@@ -391,23 +429,44 @@ def _sigterm_kept() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _told(order: Order, error: Exception, plan: Plan) -> PlatformError:
+def took_of(said: str) -> int:
+    """How much memory a task had when Ray ended it, in bytes, out of what Ray says; 0: not said."""
+    found = re.search(r"actual memory used=([\d.]+)GB", said)
+    return int(float(found[1]) * 2**30) if found else 0
+
+
+def _told(order: Order, error: Exception) -> PlatformError:
     """What Ray says of a task, in the house's words."""
     import ray
 
     subject = f"partition {order}"
-    if isinstance(error, ray.exceptions.OutOfMemoryError):
-        return SettingsError(
-            subject,
-            f"Ray ended it because its node ran out of memory, {LOST_TRIES + 1} times",
-            fix="set `memory:` of its execution"
-            + (f" above {size_of(plan.memory_bytes)}" if plan.memory_bytes else "")
-            + ", so that fewer run on a node",
-        )
+    if isinstance(error, (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError)):
+        return _no_room(subject, error)
     if isinstance(error, (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError)):
         given = f"its worker or node was lost {LOST_TRIES + 1} times"
         return UnavailableError(subject, given, fix="look into Ray's logs of these nodes")
     return UnavailableError(subject, f"Ray says: {type(error).__name__}: {error}")
+
+
+def _too_much(order: Order, took: Sequence[int], plan: Plan) -> SettingsError:
+    most = size_of(max(*took, plan.memory_bytes or 0))
+    return SettingsError(
+        f"partition {order}",
+        f"Ray ended it twice because its node ran out of memory; it took {size_of(took[-1])}, "
+        f"and {size_of(took[0])} at the first try",
+        fix=f"set `memory:` of its execution above {most}, so that fewer run on a node, "
+        "or make less at a time",
+    )
+
+
+def _no_room(subject: str, error: Exception) -> StorageFullError:
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    return StorageFullError(
+        subject,
+        f"Ray's object store and the disk behind it are full: {said}",
+        fix="free the disk under Ray's temporary folder; tables do not go through it, so look "
+        "what large thing the partition's metadata or its function holds",
+    )
 
 
 def _counted(resources: Mapping[str, float]) -> str:

@@ -38,7 +38,7 @@ from ml_platform.kernel.errors import (
 )
 
 MANIFEST = Path(__file__).parents[3] / "deploy" / "kubernetes" / "raycluster.yaml"
-TABLE = dg.AssetKey(["features", "counted"])
+PATCH = ("PATCH", True)
 HAS_CLIENT = importlib.util.find_spec("kubernetes") is not None
 needs_client = pytest.mark.skipif(not HAS_CLIENT, reason="the client of Kubernetes is not there")
 
@@ -328,35 +328,30 @@ def client_server(installation, tmp_path):
 
 @needs_client
 @pytest.mark.fault
-@pytest.mark.parametrize("kind", ["kuberay", "kuberay_job"])
 def test_a_table_is_made_by_the_ray_to_which_a_cluster_of_kubernetes_leads(
-    kind, installation, client_server, workshop, monkeypatch
+    installation, client_server, workshop, monkeypatch
 ):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    workshop.table(
-        "counted",
-        "SELECT $partition AS part",
-        partitions={"keys": list("abcdef")},
-        execution={
-            "engine": "ray",
-            "max_parallel": 2,
-            "cluster": {
-                "name": "pods",
-                "kind": kind,
-                "manifest": "raycluster.yaml",
-                "reached_at": client_server,
+    for kind in ("kuberay", "kuberay_job"):
+        cluster = {"name": "pods", "kind": kind, "manifest": "raycluster.yaml"}
+        workshop.table(
+            "counted",
+            "SELECT $partition AS part",
+            partitions={"keys": list("abcdef")},
+            execution={
+                "engine": "ray",
+                "max_parallel": 2,
+                "cluster": {**cluster, "reached_at": client_server},
             },
-        },
-    )
-    outcome = workshop.run(partitions=list("abcdef"))
-    assert outcome.success, outcome.failures
-    recorded = [one.partition for one in materialisations(workshop.instance, outcome.run_id)]
-    assert sorted(recorded) == list("abcdef")
-    jobs = [
-        body for verb, path, body in installation.asked if "rayjobs" in path and verb == "PATCH"
+        )
+        outcome = workshop.run(partitions=list("abcdef"))
+        assert outcome.success, outcome.failures
+        recorded = [one.partition for one in materialisations(workshop.instance, outcome.run_id)]
+        assert sorted(recorded) == list("abcdef")
+    patched = [
+        body for verb, path, body in installation.asked if (verb, "rayjobs" in path) == PATCH
     ]
-    bound = [change["path"] for body in jobs for change in body]
-    assert bound == (["/spec/jobId"] if kind == "kuberay_job" else [])
+    assert [change["path"] for body in patched for change in body] == ["/spec/jobId"]
 
 
 MANIFESTS = {

@@ -29,6 +29,7 @@ if importlib.util.find_spec("ray") is None:  # not imported: Ray reads its setti
 # Ray's own processes and files, which it closes when the process ends and not before.
 pytestmark = [
     pytest.mark.fault,
+    pytest.mark.timeout(600),  # a Ray takes half a minute to start on a busy machine
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

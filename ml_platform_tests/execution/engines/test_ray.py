@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from ml_platform.execution.launch import materialise
 from ml_platform.execution.profile import Plan
 from ml_platform.execution.recording import materialisations
 from ml_platform.execution.work import Made, Order, Work
-from ml_platform.kernel.errors import SettingsError, UnavailableError
+from ml_platform.kernel.errors import SettingsError, StorageFullError, UnavailableError
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.tables import TableStore
 
@@ -203,6 +204,70 @@ def test_limits_of_time_and_memory_are_kept_on_the_node(own_ray):
 
 
 @pytest.mark.fault
+def test_reports_that_fill_the_object_store_all_arrive(own_ray):
+    size = engine.OBJECT_STORE_BYTES * 6 // 10
+    plan = Plan(engine="ray", max_parallel=4)
+    found = run(lambda step: Made(None, {"much": b"x" * size}), plan)
+    assert {len(one.made.metadata["much"]) for one in found.values()} == {size}
+
+
+@pytest.mark.fault
+def test_a_partition_for_which_its_node_has_no_memory_is_tried_once_more_and_then_told():
+    script = textwrap.dedent(
+        """
+        import os
+        # Nearly all of the machine's memory counts as too much, so Ray ends whatever runs.
+        os.environ.update(RAY_memory_usage_threshold="0.01", RAY_memory_monitor_refresh_ms="250")
+        from ml_platform.execution.engines.ray import OnRay
+        from ml_platform.execution.profile import Plan
+        from ml_platform.execution.work import Made, Order, Work
+        from ml_platform.kernel.names import TableKey
+        from ml_platform.storage.tables import TableStore
+
+        def make(step):
+            import time
+            time.sleep(1000)
+
+        work = Work("shop", TableKey("raw", "a"), TableStore("nowhere"), "run", "run", make)
+        said = lambda line: print("said:", line, flush=True)
+        for ended in OnRay(Plan(engine="ray"), said).run(work, [Order("large")]):
+            print("told:", ended.trouble.text, ended.trouble.retryable, flush=True)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert len(re.findall(r"said: large: took .*B, its node had no more; once", done.stdout)) == 1
+    assert "Ray ended it twice because its node ran out of memory; it took" in done.stdout
+    assert "set `memory:` of its execution above" in done.stdout
+
+
+TOLD = {
+    "a full object store": ("ObjectStoreFullError", StorageFullError, "are full"),
+    "a full disk": ("OutOfDiskError", StorageFullError, "are full"),
+    "a lost worker": ("WorkerCrashedError", UnavailableError, "was lost 4 times"),
+    "anything else": ("RaySystemError", UnavailableError, "Ray says: RaySystemError"),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_what_ray_says_of_a_task_is_told_in_the_words_of_the_house(case, own_ray):
+    import ray
+
+    name, kind, said = TOLD[case]
+    given = [] if name == "WorkerCrashedError" else ["no room"]
+    error = engine._told(Order("a"), getattr(ray.exceptions, name)(*given))
+    assert type(error) is kind
+    assert said in str(error)
+
+
+def test_how_much_a_task_took_is_read_out_of_what_ray_says():
+    said = "Selected to kill: (Task: name=x, pid=1, actual memory used=1.50GB, worker ID=3)"
+    assert engine.took_of(said) == 3 * 2**29
+    assert engine.took_of("it was killed") == 0
+
+
+@pytest.mark.fault
 def test_a_head_that_is_gone_is_told_before_ray_ends_the_process(monkeypatch, tmp_path):
     script = textwrap.dedent(
         """
@@ -264,15 +329,16 @@ RAYS = {
 
 
 @pytest.mark.fault
+@pytest.mark.timeout(600)  # a Ray takes half a minute to start on a busy machine, and there are two
 @pytest.mark.parametrize("kind", RAYS)
 def test_a_killed_driver_leaves_no_process_of_ray_and_the_next_run_makes_what_is_missing(
     kind, workshop, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("ML_PLATFORM_HOME", str(tmp_path / "home"))
-    parts = [f"p{number:02}" for number in range(16)]
+    parts = [f"p{number:02}" for number in range(12)]
     workshop.table(
         "slow",
-        "SELECT $partition AS part, count(*) AS n FROM range(60_000_000) r(i) WHERE i % 7 = 3",
+        "SELECT $partition AS part, count(*) AS n FROM range(20_000_000) r(i) WHERE i % 7 = 3",
         partitions={"keys": parts},
         retry={"attempts": 0},
         execution={"engine": "ray", "max_parallel": 2, **RAYS[kind]},
@@ -280,7 +346,7 @@ def test_a_killed_driver_leaves_no_process_of_ray_and_the_next_run_makes_what_is
     instance = workshop.instance
     command = [sys.executable, "-c", textwrap.dedent(DRIVER), str(tmp_path), workshop.package]
     driver = psutil.Popen([*command, *parts])
-    while not (runs := instance.get_runs()) or len(recorded(instance, runs[0].run_id)) < 5:
+    while not (runs := instance.get_runs()) or len(recorded(instance, runs[0].run_id)) < 3:
         assert driver.poll() is None
         time.sleep(0.1)
     family = driver.children(recursive=True)
@@ -290,7 +356,7 @@ def test_a_killed_driver_leaves_no_process_of_ray_and_the_next_run_makes_what_is
         time.sleep(0.1)
 
     done = recorded(instance, runs[0].run_id)
-    assert 5 <= len(done) < len(parts)
+    assert 3 <= len(done) < len(parts)
     folder = next((tmp_path / "tables").rglob("slow"))
     written = {part: (folder / f"{part}.parquet").stat().st_mtime_ns for part in done}
     tags = resuming_tags(instance.get_run_by_id(runs[0].run_id))
