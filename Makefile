@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ROOMS := kernel storage preparation execution loading features models checks sources alerts scenarios reports operations demo
-BENCHES := loading storage steps preparation alerts execution forecasts cleanup scenarios
+BENCHES := loading storage steps preparation alerts execution execution_cluster forecasts cleanup scenarios
 UV := $(shell command -v uv 2>/dev/null)
 
 # dagster.yaml lies in the root; what Dagster writes goes under var/, see there.

@@ -100,20 +100,19 @@ class _Tasks:
             self._content = ray.put(content)
         except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
             raise _no_room("the work of a step", error) from error
-        self._remote = ray.remote(do_order).options(
-            num_cpus=plan.cpus,
-            num_gpus=plan.gpus or None,
-            memory=plan.memory_bytes,
-            max_retries=LOST_TRIES,
-            runtime_env={"env_vars": dict(plan.runtime)} if plan.runtime else None,
-        )
+        self._do = ray.remote(do_order)
+        self._options = {
+            "num_cpus": plan.cpus,
+            "num_gpus": plan.gpus or None,
+            "memory": plan.memory_bytes,
+            "max_retries": LOST_TRIES,
+            "runtime_env": {"env_vars": dict(plan.runtime)} if plan.runtime else None,
+        }
 
-    def start(self, order: Order) -> None:
-        """Let Ray make a partition, where and when it finds room."""
-        self._start(self._remote, order)
-
-    def _start(self, remote: Any, order: Order) -> None:
-        self.running[remote.remote(self._content, order, self._plan)] = order
+    def start(self, order: Order, **options: Any) -> None:
+        """Let Ray make a partition, where and when it finds room; `options` win over the plan's."""
+        task = self._do.options(**{**self._options, **options})
+        self.running[task.remote(self._content, order, self._plan)] = order
 
     def look(self) -> list[Ended]:
         """Wait a moment; what has ended."""
@@ -145,7 +144,7 @@ class _Tasks:
         self._log(
             f"{order}: took {size_of(took)}, its node had no more; once more with {size_of(more)}"
         )
-        self._start(self._remote.options(memory=more), order)
+        self.start(order, memory=more)
         return None
 
     def cancel(self) -> None:
@@ -345,6 +344,8 @@ def _joined(ray: Any, place: Place) -> Iterator[Head]:
     try:
         place.joined()
         yield Head(address, is_own=False)
+    except ConnectionError as error:  # of Ray's client; what a partition raises is in its report
+        raise _out_of_reach(address, str(error)) from error
     finally:
         ray.shutdown()
 
