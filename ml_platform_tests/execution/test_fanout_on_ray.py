@@ -58,10 +58,10 @@ def test_a_killed_driver_leaves_no_process_of_ray_and_the_next_run_makes_what_is
     kind, workshop, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("ML_PLATFORM_HOME", str(tmp_path / "home"))
-    parts = [f"p{number:02}" for number in range(12)]
+    parts = [f"p{number:02}" for number in range(16)]
     workshop.table(
         "slow",
-        "SELECT $partition AS part, count(*) AS n FROM range(20_000_000) r(i) WHERE i % 7 = 3",
+        "SELECT $partition AS part, count(*) AS n FROM range(60_000_000) r(i) WHERE i % 7 = 3",
         partitions={"keys": parts},
         retry={"attempts": 0},
         execution={"engine": "ray", "max_parallel": 2, **RAYS[kind]},
