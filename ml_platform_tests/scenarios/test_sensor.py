@@ -76,7 +76,11 @@ def shop(tmp_path):
         connection.close()
 
     do("CREATE TABLE sales (usd)")
-    do.query = {"url": f"sqlite:///{file}", "query": "SELECT count(*) AS n FROM sales"}
+    do.query = {
+        "url": f"sqlite:///{file}",
+        "query": "SELECT count(*) AS n FROM sales",
+        "timeout": "40s",
+    }
     return do
 
 
