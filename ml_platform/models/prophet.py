@@ -1,7 +1,7 @@
 """Prophet by its name, for those who ask for it: a model a series, here or wherever a plan says.
 
 What belongs here: saying a panel in Prophet's words, and sending the series out in lots. What does
-not: Prophet itself, which is no dependency of the platform and is imported where it is used.
+not: Prophet itself, which the platform does without and imports where it is used.
 """
 
 import functools
@@ -185,8 +185,8 @@ def prophet_class() -> Any:
         raise SettingsError(
             "algorithm 'prophet'",
             f"Prophet cannot be imported: {error}",
-            fix="install the package prophet where the platform runs, workers included; or use "
-            "harmonic_regression, which needs no other package",
+            fix="pip install 'ml-platform[prophet]' where the platform runs, workers included; or "
+            "use harmonic_regression, which needs no other package",
         ) from error
 
 

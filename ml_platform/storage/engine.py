@@ -118,7 +118,7 @@ def _serialised(queries: list[str]) -> list[_Parsed]:
     """What DuckDB makes of these texts."""
     # A cursor of one connection: making a connection costs fifty times a parse.
     with _parser().cursor() as cursor:
-        return cursor.execute(  # type: ignore[no-any-return]
+        return cursor.execute(
             "SELECT tree, tree ->> '$.error' = 'true', json_array_length(tree, '$.statements')"
             " FROM (SELECT json_serialize_sql(one, skip_null := true, skip_empty := true) AS tree"
             " FROM (SELECT unnest(?::VARCHAR[]) AS one))",

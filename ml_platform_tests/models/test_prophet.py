@@ -141,11 +141,10 @@ def test_without_prophet_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "prophet", None)
     with pytest.raises(SettingsError, match="Prophet cannot be imported") as caught:
         ProphetForecaster().fit(panel())
-    assert "install the package prophet" in caught.value.fix
+    assert "pip install 'ml-platform[prophet]'" in caught.value.fix
 
 
 def test_prophet_itself_takes_what_it_is_given():
-    pytest.importorskip("prophet", reason="Prophet is not installed")
     said = forecast(panel(days=60), options={"uncertainty_samples": 100})
     trend = [71.0, 72, 73, 74]
     assert said["forecast"].tolist() == pytest.approx(

@@ -212,7 +212,7 @@ def _told(cluster: Cluster) -> Iterator[None]:
         client: Any = importlib.import_module("kubernetes.client")
     except ModuleNotFoundError as error:
         raise SettingsError(
-            subject, f"{error.name} is not installed", fix="pip install 'dagster-ray[kuberay]'"
+            subject, f"{error.name} is not installed", fix="pip install 'ml-platform[kuberay]'"
         ) from error
     try:
         yield

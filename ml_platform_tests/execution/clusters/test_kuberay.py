@@ -6,7 +6,7 @@ leads to.
 """
 
 import base64
-import importlib.util
+import importlib
 import json
 import os
 import re
@@ -39,8 +39,6 @@ from ml_platform.kernel.errors import (
 
 MANIFEST = Path(__file__).parents[3] / "deploy" / "kubernetes" / "raycluster.yaml"
 PATCH = ("PATCH", True)
-HAS_CLIENT = importlib.util.find_spec("kubernetes") is not None
-needs_client = pytest.mark.skipif(not HAS_CLIENT, reason="the client of Kubernetes is not there")
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -169,11 +167,9 @@ def installation(tmp_path, monkeypatch):
     }
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    if HAS_CLIENT:  # it reads the variable when it is imported
-        loader = importlib.import_module("kubernetes.config.kube_config")
-        monkeypatch.setattr(
-            loader, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"), raising=False
-        )
+    # It reads the variable when it is imported.
+    loader = importlib.import_module("kubernetes.config.kube_config")
+    monkeypatch.setattr(loader, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
     yield server
     server.shutdown()
     server.server_close()
@@ -194,7 +190,6 @@ def within_step(cluster, then=lambda reached: None):
     return dg.materialize([held], raise_on_error=True)
 
 
-@needs_client
 def test_steps_share_a_cluster_of_the_manifest_and_leave_it_to_its_lock(installation):
     seen = []
     for _ in range(2):
@@ -214,7 +209,6 @@ def test_steps_share_a_cluster_of_the_manifest_and_leave_it_to_its_lock(installa
     assert not installation.of("leases")
 
 
-@needs_client
 def test_a_job_of_a_step_is_gone_after_it_and_says_how_long_its_pods_may_outlive_a_crash(
     installation,
 ):
@@ -250,7 +244,6 @@ def sweep(instance):
     return asked
 
 
-@needs_client
 def test_the_sensor_deletes_a_cluster_when_its_lock_has_run_out_and_not_before(
     installation, tmp_path
 ):
@@ -270,21 +263,18 @@ def test_the_sensor_deletes_a_cluster_when_its_lock_has_run_out_and_not_before(
     assert not installation.of("rayclusters")
 
 
-@needs_client
 def test_pods_that_do_not_come_up_are_told_with_where_to_look(installation):
     installation.state = "failed"
     with pytest.raises(UnavailableError, match="transitioned into `failed`"):
         within_step(declared())
 
 
-@needs_client
 def test_a_service_account_that_may_not_is_told_what_to_ask(installation):
     installation.refuses = 403
     with pytest.raises(UnavailableError, match="says 403"):
         within_step(declared())
 
 
-@needs_client
 def test_an_api_server_that_does_not_answer_is_told(installation, tmp_path):
     config = (tmp_path / "kubeconfig").read_text()
     (tmp_path / "kubeconfig").write_text(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:9", config))
@@ -326,7 +316,6 @@ def client_server(installation, tmp_path):
         local.stopped("pods")
 
 
-@needs_client
 @pytest.mark.fault
 def test_a_table_is_made_by_the_ray_to_which_a_cluster_of_kubernetes_leads(
     installation, client_server, workshop, monkeypatch
@@ -377,7 +366,7 @@ def test_a_manifest_that_will_not_do_is_told_before_anything_is_made(case, insta
     assert not installation.asked
 
 
-@pytest.mark.skipif(HAS_CLIENT, reason="it is there")
-def test_a_client_that_is_not_installed_is_told_with_what_to_install(installation):
-    with pytest.raises(SettingsError, match=r"dagster-ray\[kuberay\]"):
+def test_a_client_that_is_not_installed_is_told_with_what_to_install(installation, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    with pytest.raises(SettingsError, match=r"ml-platform\[kuberay\]"):
         within_step(declared())
