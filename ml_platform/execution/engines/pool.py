@@ -275,8 +275,12 @@ class Workers:
 def _environment(plan: Plan) -> dict[str, str]:
     """A worker's environment: the modules of this process, and as many threads as it has cores."""
     threads = dict.fromkeys(_THREADS, str(math.ceil(plan.cpus)))
-    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # noqa: PTH109 - as text
-    return {**threads, **os.environ, **plan.runtime, "PYTHONPATH": path}
+    return {**threads, **os.environ, **plan.runtime, "PYTHONPATH": module_path()}
+
+
+def module_path() -> str:
+    """Where this process finds its modules, for PYTHONPATH of those that do its work."""
+    return os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # noqa: PTH109 - as text
 
 
 def _kill(pid: int) -> None:

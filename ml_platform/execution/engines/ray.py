@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ml_platform.execution.cost import Cost
-from ml_platform.execution.engines.pool import LocalPool, Workers, pickled
+from ml_platform.execution.engines.pool import LocalPool, Workers, module_path, pickled
 from ml_platform.execution.profile import Plan, size_of
 from ml_platform.execution.work import Ended, Order, Trouble, Work
 from ml_platform.kernel.errors import (
@@ -381,15 +381,17 @@ def _environment(place: Place) -> Iterator[None]:
         "RAY_task_oom_retries": "0",
     }
     before = dict(os.environ)
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": place.token} if place.token else {}
-    os.environ.update({**ours, **before, **token})
+    fixed = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": place.token} if place.token else {}
+    if not place.address:  # processes that are started for the step find what the step has found
+        fixed["PYTHONPATH"] = module_path()
+    os.environ.update({**ours, **before, **fixed})
     _forget_token()
     try:
         yield
     finally:
-        for name in {*ours, *token}:
+        for name in {*ours, *fixed}:
             os.environ.pop(name, None)
-        os.environ.update({name: before[name] for name in {*ours, *token} & before.keys()})
+        os.environ.update({name: before[name] for name in {*ours, *fixed} & before.keys()})
 
 
 def _forget_token() -> None:
