@@ -30,7 +30,7 @@ from ml_platform.execution.words import Declared
 from ml_platform.execution.work import Made, Step, Work
 from ml_platform.kernel.errors import DeclarationError, PlatformError
 from ml_platform.kernel.names import TableKey
-from ml_platform.storage.engine import TableName
+from ml_platform.storage.syntax import TableName
 from ml_platform.storage.tables import Write, WriteMode
 
 __all__ = [

@@ -15,17 +15,11 @@ from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.features import prepared
 from ml_platform.kernel.errors import DeclarationError, Where
 from ml_platform.kernel.names import TableKey
-from ml_platform.storage.engine import (
-    TableName,
-    attach,
-    columns_of,
-    connect,
-    planned,
-    reading_rows,
-    tables_named_in,
-)
+from ml_platform.storage.engine import connect
 from ml_platform.storage.lineage import column_lineage
+from ml_platform.storage.query import attach, columns_of, planned, reading_rows
 from ml_platform.storage.resource import lineage_metadata
+from ml_platform.storage.syntax import TableName, tables_named_in
 from ml_platform.storage.tables import Write
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from ml_platform.loading.folder import isolated, load_folder
 from ml_platform.loading.graph import without_cycles, without_twins
 from ml_platform.loading.pieces import Broken, Piece
 from ml_platform.loading.scenarios import without_troubled_scenarios
-from ml_platform.storage.engine import parsed_together
+from ml_platform.storage.syntax import parsed_together
 
 DEFS_ROOT = Path(__file__).parent.parent / "defs"
 

@@ -13,8 +13,8 @@ from ml_platform.execution.preparing import PreparationOptions, options_of
 from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.names import TableKey
 from ml_platform.kernel.settings import Settings
-from ml_platform.storage.engine import TableName
 from ml_platform.storage.shown import rounded
+from ml_platform.storage.syntax import TableName
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,9 @@ from ml_platform.execution.picture import Chart, markdown_image, png
 from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.errors import Where
 from ml_platform.reports.page import Origin, Section, html
-from ml_platform.storage.engine import TableName, attach, connect, planned, tables_named_in
+from ml_platform.storage.engine import connect
+from ml_platform.storage.query import attach, planned
+from ml_platform.storage.syntax import TableName, tables_named_in
 
 
 class ChartField(Declared):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from ml_platform.kernel.names import TableKey
-from ml_platform.storage.engine import TableName, syntax_tree
+from ml_platform.storage.syntax import TableName, syntax_tree
 
 Source: TypeAlias = tuple[TableName, str]
 """A column of a stored table."""

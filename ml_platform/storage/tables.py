@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ml_platform.kernel.errors import DataError, NotFoundError
+from ml_platform.kernel.errors import DataError, NotFoundError, closest
 from ml_platform.kernel.names import TableKey, file_stem, partition_of
-from ml_platform.storage.engine import connect, literal, missing_table, quote, scan_of
+from ml_platform.storage.engine import connect, literal, quote, scan_of
 from ml_platform.storage.files import FileInfo, Files, full_disk_is_told, open_files
 
 if TYPE_CHECKING:
@@ -165,7 +165,12 @@ class TableStore:
         there = [f.name for f in self.files.list_files(folder) if f.name.endswith(_SUFFIX)]
         if not there:
             known = [str(info.key) for info in self.tables(project)]
-            raise missing_table(project, key, known)
+            raise NotFoundError(
+                f"table {project}:{key}",
+                "it has no data yet",
+                allowed=closest(str(key), known) if known else "",
+                fix=f"materialise {key} first",
+            )
         wanted = [f"{file_stem(partition)}{_SUFFIX}" for partition in partitions] or there
         if absent := [name for name in wanted if name not in there]:
             raise NotFoundError(

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml_platform.kernel.names import TableKey
-from ml_platform.storage.engine import TableName
 from ml_platform.storage.lineage import column_lineage
+from ml_platform.storage.syntax import TableName
 
 
 def table(name, project=None):
