@@ -16,6 +16,7 @@ USED = {
     "dagster._core.instance:InstanceRef.config_defaults": "history lies in var/dagster",
     "dagster._core.storage.sqlite_storage:DagsterSqliteStorage": "many open a new instance",
     EVENT_LOG: "a step is quick",
+    f"{EVENT_LOG}Watchdog": "the UI tells of a run's events as they come",
     "dagster._core.storage.sqlite:SQLITE_BUSY_TIMEOUT_SECONDS": "writers wait for each other",
     "dagster._serdes:ConfigurableClassData": "dagster.yaml's defaults are replaced",
     "dagster._core.launcher:CheckRunHealthResult": "run monitoring is answered",
@@ -23,6 +24,8 @@ USED = {
 }
 OVERRIDDEN = {
     f"{EVENT_LOG}._connect": "a step is quick",
+    f"{EVENT_LOG}.watch": "the UI tells of a run's events as they come",
+    f"{EVENT_LOG}Watchdog._process_log": "the UI tells of a run's events as they come",
     "dagster:DagsterInstance.handle_new_event": "runs are marked, remains are ended",
     "dagster:DefaultRunLauncher.register_instance": "an instance without marks is refused",
     "dagster:DefaultRunLauncher.supports_check_run_worker_health": "run monitoring asks at all",

@@ -89,7 +89,7 @@ def test_machines_do_not_answer_and_people_see_how_urgent_it_is(mailbox):
 )
 def test_a_digest_is_a_list_that_can_be_left(mailbox, options, left_by):
     there = mail_reach(mailbox, **options)
-    there.send(EVENTS["digest"])
+    there.send(replace(EVENTS["digest"], rule_id="Sales checks"))
     there.send(FAILED)
     digest, single = there.arrived()
     assert digest["List-Id"] == "<sales-checks.example.org>"
