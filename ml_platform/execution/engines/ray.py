@@ -385,7 +385,7 @@ def _environment(place: Place) -> Iterator[None]:
     if not place.address:  # processes that are started for the step find what the step has found
         fixed["PYTHONPATH"] = module_path()
     os.environ.update({**ours, **before, **fixed})
-    _forget_token()
+    _read_anew()
     try:
         yield
     finally:
@@ -394,11 +394,18 @@ def _environment(place: Place) -> Iterator[None]:
         os.environ.update({name: before[name] for name in {*ours, *fixed} & before.keys()})
 
 
-def _forget_token() -> None:
-    """Let Ray read its token anew: it keeps that of the first Ray that the process went to."""
+def _read_anew() -> None:
+    """Let Ray follow the environment where it keeps what it saw first.
+
+    Its token is that of the first Ray that the process went to. Whether it may use the network it
+    reads when it is imported; a process that was on a cluster elsewhere would look for the one of
+    this machine at another address, for ever, and show a Ray of its own to the network.
+    """
     if "ray" in sys.modules:
-        raylet: Any = importlib.import_module("ray._raylet")  # it has no types
+        raylet: Any = importlib.import_module("ray._raylet")  # neither has types
+        constants: Any = importlib.import_module("ray._private.ray_constants")
         raylet.AuthenticationTokenLoader.instance().reset_cache()
+        constants.ENABLE_RAY_CLUSTER = os.environ[constants.ENABLE_RAY_CLUSTERS_ENV_VAR] == "1"
 
 
 def _refuse_without_token() -> None:

@@ -151,6 +151,34 @@ def test_a_cluster_whose_keeper_was_killed_is_swept_and_can_be_started_again(hom
     assert local.stopped("kept").ended == 0
 
 
+def test_a_process_that_was_on_a_ray_elsewhere_finds_those_of_this_machine_too(home, tmp_path):
+    script = """
+import os
+
+import ray
+
+os.environ.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")  # as it is after a step on a Ray elsewhere
+
+from ml_platform.execution.engines.ray import connected
+from ml_platform.execution.profile import Cluster, Plan
+
+for cluster in (None, Cluster(name="after", nodes=1, cpus=1, idle_s=30)):
+    with connected(Plan(engine="ray", cluster=cluster)) as head:
+        print(head.address)
+"""
+    (tmp_path / "both.py").write_text(script)
+    elsewhere = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+    done = subprocess.run(
+        [sys.executable, tmp_path / "both.py"],
+        env={**os.environ, **elsewhere},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    heads = [line for line in done.stdout.splitlines() if line.startswith("127.0.0.1:")]
+    assert len(heads) == 2, done.stdout
+
+
 def test_a_cluster_that_cannot_start_says_why(home, tmp_path, monkeypatch):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "ray.py").write_text("raise ImportError('this Ray is broken')")
