@@ -29,20 +29,13 @@ from ml_platform.execution.launch import (
     partitions_between,
 )
 from ml_platform.kernel.errors import NotFoundError, UnavailableError, closest
+from ml_platform.kernel.marks import OUTCOME_TAG, PROJECT_TAG, SCENARIO_TAG, TRIGGER_TAG
 from ml_platform.kernel.settings import default_home
 from ml_platform.loading.project import Project, load_project, project_names
 from ml_platform.operations.instance import prepare, process_of
 from ml_platform.operations.processes import Life
 from ml_platform.scenarios.steps.control import end_runs
-from ml_platform.scenarios.steps.place import (
-    OUTCOME_TAG,
-    PROJECT_TAG,
-    SCENARIO_TAG,
-    TRIGGER_TAG,
-    run_config,
-    start_config,
-    within,
-)
+from ml_platform.scenarios.steps.place import run_config, start_config, within
 from ml_platform.scenarios.variables import Variable
 from ml_platform.scenarios.whole import scenarios_in, variables_of
 from ml_platform.scenarios.words import ScenarioWords

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from ml_platform.kernel.errors import NotFoundError
-from ml_platform.scenarios.steps.place import OUTCOME_TAG
+from ml_platform.kernel.marks import OUTCOME_TAG
 from ml_platform.session import Session
 
 PROGRAM = Path(sys.executable).parent / "ml-platform"

@@ -22,6 +22,7 @@ from ml_platform.execution.component import (
     project_of,
 )
 from ml_platform.execution.scaffold import ExampleScaffolder
+from ml_platform.kernel.marks import EVENT_KEY
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.resource import Tables
 from ml_platform.storage.shown import rounded
@@ -249,7 +250,7 @@ def _drift_told(found: Drift, severity: Literal["error", "warn"]) -> dg.AssetChe
             {name: f"up to {rounded(one.most)}" for name, one in figures.items()}
         ),
         # By this word alerts tell of drift and not of a failed check.
-        "ml_platform/event": "drift.found",
+        EVENT_KEY: "drift.found",
     }
     if found.report:
         metadata["report"] = dg.MetadataValue.md(found.report)

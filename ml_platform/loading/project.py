@@ -19,6 +19,7 @@ from ml_platform.alerts.sensor import alerts_sensor
 from ml_platform.execution.automation import automation_sensor
 from ml_platform.execution.component import beta_used_on_purpose
 from ml_platform.kernel.errors import DeclarationError
+from ml_platform.kernel.marks import BROKEN_TAG
 from ml_platform.loading.folder import isolated, load_folder
 from ml_platform.loading.graph import without_cycles, without_twins
 from ml_platform.loading.pieces import Broken, Piece
@@ -185,7 +186,7 @@ def _as_asset(one: Broken, project: str, taken: set[dg.AssetKey]) -> dg.AssetsDe
         group_name=project,
         kinds={"broken"},
         description=text,
-        tags={"ml_platform/broken": "true"},
+        tags={BROKEN_TAG: "true"},
         metadata={"message": dg.MetadataValue.md(text)},
     )
     def broken() -> None:

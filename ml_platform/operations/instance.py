@@ -23,9 +23,9 @@ from dagster._core.instance import InstanceRef
 from dagster._serdes import ConfigurableClassData
 
 from ml_platform.kernel.errors import NotFoundError, SettingsError
+from ml_platform.kernel.marks import RUN_VARIABLE
 from ml_platform.operations.history import locked
 from ml_platform.operations.processes import (
-    RUN_VARIABLE,
     Life,
     ProcessName,
     end,

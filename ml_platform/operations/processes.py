@@ -20,8 +20,7 @@ from typing import Self
 
 import psutil
 
-RUN_VARIABLE = "ML_PLATFORM_RUN_ID"
-"""Carries the run's id into every process that the run starts."""
+from ml_platform.kernel.marks import RUN_VARIABLE
 
 GRACE_S = 3.0
 """Between the request to stop and the kill; a step needs about a second to report its end."""

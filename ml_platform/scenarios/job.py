@@ -15,6 +15,7 @@ import dagster as dg
 
 from ml_platform.execution.component import errors_are_told
 from ml_platform.kernel.errors import PlatformError
+from ml_platform.kernel.marks import CHAIN_TAG, OUTCOME_TAG, PROJECT_TAG, SCENARIO_TAG
 from ml_platform.scenarios.course import (
     Course,
     Outcome,
@@ -24,14 +25,7 @@ from ml_platform.scenarios.course import (
     limited_to,
 )
 from ml_platform.scenarios.step_words import Step
-from ml_platform.scenarios.steps.place import (
-    CHAIN_TAG,
-    OUTCOME_TAG,
-    PROJECT_TAG,
-    SCENARIO_TAG,
-    Place,
-    repository_of,
-)
+from ml_platform.scenarios.steps.place import Place, repository_of
 from ml_platform.scenarios.steps.work import work_of
 from ml_platform.scenarios.variables import hidden
 from ml_platform.scenarios.whole import variables_of

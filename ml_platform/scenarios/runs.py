@@ -5,7 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from ml_platform.scenarios.steps.place import OUTCOME_TAG, PROJECT_TAG, SCENARIO_TAG, UNFINISHED
+from ml_platform.kernel.marks import OUTCOME_TAG, PROJECT_TAG, SCENARIO_TAG
+from ml_platform.scenarios.steps.place import UNFINISHED
 from ml_platform.scenarios.watch.endings import Ended, Ending
 
 _ENDED = [

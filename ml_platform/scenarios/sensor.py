@@ -9,13 +9,14 @@ import dagster as dg
 
 from ml_platform.kernel.clock import Clock, system_clock
 from ml_platform.kernel.errors import UnavailableError
+from ml_platform.kernel.marks import TRIGGER_TAG
 from ml_platform.kernel.settings import Settings
 from ml_platform.scenarios.called import look_at_calls
 from ml_platform.scenarios.calls import Calls, Hook
 from ml_platform.scenarios.recorder import Recorder, recorder_here
 from ml_platform.scenarios.runs import champion, ended_runs, is_running
 from ml_platform.scenarios.settle import State
-from ml_platform.scenarios.steps.place import TRIGGER_TAG, start_config
+from ml_platform.scenarios.steps.place import start_config
 from ml_platform.scenarios.trigger_words import Trigger
 from ml_platform.scenarios.triggers import Cursor, Round, Start, Watch, go_round
 from ml_platform.scenarios.watch.champions import look_at_champions

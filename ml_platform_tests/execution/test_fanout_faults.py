@@ -22,8 +22,9 @@ import pytest
 from ml_platform.execution.backfill import resuming_tags
 from ml_platform.execution.launch import materialise
 from ml_platform.execution.recording import TAKEN_OVER, materialisations
+from ml_platform.kernel.marks import RUN_VARIABLE
 from ml_platform.operations.instance import process_of
-from ml_platform.operations.processes import RUN_VARIABLE, started_by
+from ml_platform.operations.processes import started_by
 from ml_platform.storage.tables import TableStore
 
 REPOSITORY = Path(__file__).parents[2]

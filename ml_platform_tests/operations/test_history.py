@@ -20,10 +20,10 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
+from ml_platform.kernel.marks import RUN_VARIABLE
 from ml_platform.operations import history
 from ml_platform.operations.history import Files, LocalEventLog
 from ml_platform.operations.instance import LocalInstance, data_folder, prepare
-from ml_platform.operations.processes import RUN_VARIABLE
 
 REPOSITORY = Path(__file__).parents[2]
 

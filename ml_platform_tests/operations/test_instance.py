@@ -13,6 +13,7 @@ from dagster._cli.utils import TMP_DAGSTER_HOME_PREFIX
 from dagster._core.instance import InstanceRef
 
 from ml_platform.kernel.errors import NotFoundError, SettingsError
+from ml_platform.kernel.marks import RUN_VARIABLE
 from ml_platform.operations.history import LocalStorage
 from ml_platform.operations.instance import (
     RUN_PROCESS_TAG,
@@ -23,7 +24,7 @@ from ml_platform.operations.instance import (
     process_of,
 )
 from ml_platform.operations.launcher import LocalRunLauncher
-from ml_platform.operations.processes import RUN_VARIABLE, ProcessName
+from ml_platform.operations.processes import ProcessName
 
 REPOSITORY = Path(__file__).parents[2]
 

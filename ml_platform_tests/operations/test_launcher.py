@@ -26,9 +26,9 @@ from dagster._core.launcher import WorkerStatus
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
 from ml_platform.kernel.errors import SettingsError
+from ml_platform.kernel.marks import RUN_VARIABLE
 from ml_platform.operations.instance import RUN_PROCESS_TAG, process_of
 from ml_platform.operations.processes import (
-    RUN_VARIABLE,
     Life,
     Place,
     ProcessName,

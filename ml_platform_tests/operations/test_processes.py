@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml_platform.kernel.marks import RUN_VARIABLE
 from ml_platform.operations.processes import (
-    RUN_VARIABLE,
     Life,
     Place,
     ProcessName,

@@ -9,8 +9,9 @@ import dagster as dg
 import pytest
 
 from ml_platform.kernel.clock import system_clock
+from ml_platform.kernel.marks import OUTCOME_TAG, PARENT_TAG
 from ml_platform.scenarios import sensor as sensors
-from ml_platform.scenarios.steps.place import OUTCOME_TAG, PARENT_TAG, within
+from ml_platform.scenarios.steps.place import within
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ml_platform.kernel.marks import PARENT_TAG
 from ml_platform.operations.instance import process_of
 from ml_platform.scenarios.recorder import Recorder
 from ml_platform.scenarios.steps.control import end_runs
-from ml_platform.scenarios.steps.place import PARENT_TAG
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 240

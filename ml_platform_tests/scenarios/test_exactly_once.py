@@ -17,8 +17,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ml_platform.kernel.marks import TRIGGER_TAG
 from ml_platform.scenarios.recorder import Recorder
-from ml_platform.scenarios.steps.place import TRIGGER_TAG
 
 REPOSITORY = Path(__file__).parents[2]
 CHANGES, GRACE_S = 200, 2

@@ -6,8 +6,9 @@ import time
 import dagster as dg
 import pytest
 
+from ml_platform.kernel.marks import OUTCOME_TAG, PROJECT_TAG, SCENARIO_TAG
 from ml_platform.scenarios.runs import champion, ended_runs, is_running
-from ml_platform.scenarios.steps.place import OUTCOME_TAG, PROJECT_TAG, SCENARIO_TAG, start_config
+from ml_platform.scenarios.steps.place import start_config
 
 RETRIES = {"run_retries": {"enabled": True, "max_retries": 2}}
 

@@ -10,8 +10,8 @@ from ml_platform.alerts.event import KINDS, OURS, Event
 from ml_platform.alerts.listening.entry import Entry, said
 from ml_platform.alerts.message import Severity
 from ml_platform.execution.recording import TAKEN_OVER
+from ml_platform.kernel.marks import EVENT_KEY
 
-_EVENT_KEY = "ml_platform/event"
 _ENDS = {"drift.found": "drift.over"}
 """What a check may be besides a check, by a word in its metadata, and what it is when it passes."""
 
@@ -51,7 +51,7 @@ def check(one: Entry) -> Iterator[Event]:
 def _kind_of_check(found: Any) -> tuple[str, Severity | None]:
     """The kind of its event, and how bad it is where the kind alone does not say that."""
     fails = found.severity != dg.AssetCheckSeverity.WARN
-    told = str(found.metadata[_EVENT_KEY].value) if _EVENT_KEY in found.metadata else ""
+    told = str(found.metadata[EVENT_KEY].value) if EVENT_KEY in found.metadata else ""
     if told in _ENDS:
         if found.passed:
             return _ENDS[told], None
@@ -136,15 +136,15 @@ def _columns(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, str]:
 def observed(one: Entry) -> Iterator[Event]:
     """Any room may tell by an observation whose metadata names the kind of event."""
     found = one.data.asset_observation
-    if _EVENT_KEY not in found.metadata:
+    if EVENT_KEY not in found.metadata:
         return
     asset = found.asset_key.to_user_string()
-    kind = str(found.metadata[_EVENT_KEY].value)
+    kind = str(found.metadata[EVENT_KEY].value)
     told = kind if kind in KINDS and kind not in OURS else "message"
     values = {
         name: value.value
         for name, value in found.metadata.items()
-        if isinstance(value.value, (str, int, float, bool)) and name != _EVENT_KEY
+        if isinstance(value.value, (str, int, float, bool)) and name != EVENT_KEY
     }
     summary = str(values.pop("summary", ""))
     yield one.event(

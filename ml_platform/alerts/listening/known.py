@@ -7,13 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-LONGEST_ERROR = 2000
+from ml_platform.kernel.marks import BROKEN_TAG, PARENT_TAG, PROJECT_TAG, SCENARIO_TAG, TRIGGER_TAG
 
-SCENARIO_TAG = "ml_platform/scenario"
-PROJECT_TAG = "ml_platform/project"
-TRIGGER_TAG = "ml_platform/trigger"
-PARENT_TAG = "ml_platform/parent_run"
-"""By these tags a run says which scenario of which project it is, or is a part of."""
+LONGEST_ERROR = 2000
 
 
 @dataclass
@@ -57,11 +53,7 @@ def known_of(instance: dg.DagsterInstance, project: str, repository: Any, now: d
         now,
         {names[one.key]: sorted(one.owners) for one in nodes},
         {names[one.key]: one.tags for one in nodes},
-        {
-            names[one.key]: str(one.description or "")
-            for one in nodes
-            if "ml_platform/broken" in one.tags
-        },
+        {names[one.key]: str(one.description or "") for one in nodes if BROKEN_TAG in one.tags},
     )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from ml_platform.alerts.event import Event
 from ml_platform.alerts.listening.entry import Entry
-from ml_platform.alerts.listening.known import PARENT_TAG, scenario_of
+from ml_platform.alerts.listening.known import scenario_of
 from ml_platform.alerts.message import Severity
+from ml_platform.kernel.marks import OUTCOME_TAG, PARENT_TAG
 
-OUTCOME_TAG = "ml_platform/outcome"
 RETRY_TAG = "dagster/retry_number"
 OUTCOMES = {
     "success": Severity.info,

@@ -19,8 +19,10 @@ import psutil
 
 from ml_platform.execution.clusters.keeper import MARK
 from ml_platform.execution.clusters.lease import Lease, Place, place_of, places
+from ml_platform.execution.modules import module_path
 from ml_platform.execution.profile import Cluster
 from ml_platform.kernel.errors import ConflictError, NotFoundError, UnavailableError, closest
+from ml_platform.kernel.marks import RUN_VARIABLE
 
 START_S = 120.0
 """How long a cluster may take until its head answers; some ten seconds are usual."""
@@ -33,7 +35,6 @@ GRACE_S = 20.0
 
 _LOOK_S = 0.2
 _LINES = 15
-RUN_VARIABLE = "ML_PLATFORM_RUN_ID"  # as in operations/processes.py
 # What a run has started is ended with it; a cluster is not the run's.
 _NOT_FOR_IT = (RUN_VARIABLE, "RAY_AUTH_TOKEN", "RAY_ADDRESS")
 
@@ -224,7 +225,7 @@ def _await_end_of_the_last(place: Place) -> None:
 def _keep(place: Place) -> None:
     """Start a keeper, which leaves this process at once."""
     environ = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_IT}
-    environ["PYTHONPATH"] = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
+    environ["PYTHONPATH"] = module_path()
     with place.log.open("w") as log:
         subprocess.run(  # noqa: S603 - this program, with a folder of ours
             [sys.executable, "-m", "ml_platform.execution.clusters.keeper", str(place.folder)],

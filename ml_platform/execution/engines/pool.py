@@ -24,6 +24,7 @@ import psutil
 
 from ml_platform.execution.cost import Cost
 from ml_platform.execution.engines.worker import BORN, DIED, LINE, TOLD
+from ml_platform.execution.modules import module_path
 from ml_platform.execution.profile import Plan, size_of
 from ml_platform.execution.work import Ended, Order, Trouble, Work
 from ml_platform.kernel.errors import (
@@ -276,11 +277,6 @@ def _environment(plan: Plan) -> dict[str, str]:
     """A worker's environment: the modules of this process, and as many threads as it has cores."""
     threads = dict.fromkeys(_THREADS, str(math.ceil(plan.cpus)))
     return {**threads, **os.environ, **plan.runtime, "PYTHONPATH": module_path()}
-
-
-def module_path() -> str:
-    """Where this process finds its modules, for PYTHONPATH of those that do its work."""
-    return os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # noqa: PTH109 - as text
 
 
 def _kill(pid: int) -> None:

@@ -28,7 +28,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ml_platform.execution.cost import Cost
-from ml_platform.execution.engines.pool import LocalPool, Workers, module_path, pickled
+from ml_platform.execution.engines.pool import LocalPool, Workers, pickled
+from ml_platform.execution.modules import module_path
 from ml_platform.execution.profile import Plan, size_of
 from ml_platform.execution.work import Ended, Order, Trouble, Work
 from ml_platform.kernel.errors import (

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import dagster as dg
 
 from ml_platform.kernel.errors import DeclarationError, NotFoundError, UnavailableError, closest
+from ml_platform.kernel.marks import SCENARIO_TAG
 from ml_platform.scenarios.course import Course, Outcome, Result
 from ml_platform.scenarios.steps.child import ended, run_child
 from ml_platform.scenarios.steps.place import (
-    SCENARIO_TAG,
     Place,
     start_config,
     unfinished_runs,

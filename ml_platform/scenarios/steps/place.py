@@ -8,15 +8,8 @@ from typing import Any, Protocol
 
 import dagster as dg
 
+from ml_platform.kernel.marks import CHAIN_TAG, PARENT_TAG, PROJECT_TAG, SCENARIO_TAG
 from ml_platform.storage.tables import TableStore
-
-SCENARIO_TAG = "ml_platform/scenario"
-PROJECT_TAG = "ml_platform/project"
-TRIGGER_TAG = "ml_platform/trigger"
-OUTCOME_TAG = "ml_platform/outcome"
-"""How a scenario's run has ended: `success`, `warning` or `failed`."""
-PARENT_TAG = "ml_platform/parent_run"
-CHAIN_TAG = "ml_platform/scenarios_above"
 
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
