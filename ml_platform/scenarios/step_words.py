@@ -87,14 +87,15 @@ class RunSql(Part):
         return value
 
 
+Severity = Literal["info", "warning", "error", "critical"]
+
+
 class SendMessage(Part):
     """Tell people something; the project's reporters decide who hears it."""
 
     title: Text = Field(description="What happened, in a few words.")
     text: Text = Field(default="", description="A sentence or two.")
-    severity: Literal["info", "warning", "error", "critical"] = Field(
-        default="info", description="How bad it is."
-    )
+    severity: Severity = Field(default="info", description="How bad it is.")
 
 
 class CleanUp(Part):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 import pytest
 
+from ml_platform.alerts.outbox import Outbox
 from ml_platform.kernel.clock import system_clock
 from ml_platform.kernel.marks import OUTCOME_TAG, PARENT_TAG
 from ml_platform.scenarios import sensor as sensors
@@ -70,6 +71,11 @@ class Stage:
             if e.event_type == dg.DagsterEventType.STEP_OUTPUT and e.step_key == event.step_key
         ]  # fmt: skip
         return {k: v.value for k, v in outputs[-1].step_output_data.metadata.items()}
+
+    def told(self):
+        """What its steps have told, until a listener takes it."""
+        with Outbox(f"sqlite:///{self.workshop.root / 'alerts.db'}").book() as book:
+            return book.take_told("shop", 10)
 
     def outcome_tag(self, result):
         """How the run says that it ended, to who looks for it later."""

@@ -12,10 +12,10 @@ from typing import Any, Literal
 from ml_platform.kernel.errors import DataError
 from ml_platform.scenarios.course import Course, Outcome, Result
 from ml_platform.scenarios.functions import found
-from ml_platform.scenarios.step_words import Build, RunPython, RunSql, SendMessage
+from ml_platform.scenarios.step_words import Build, RunPython, RunSql, Severity
 from ml_platform.scenarios.steps.build import build_assets, run_checks
 from ml_platform.scenarios.steps.control import run_scenario
-from ml_platform.scenarios.steps.message import send_message
+from ml_platform.scenarios.steps.message import told
 from ml_platform.scenarios.steps.place import Place
 from ml_platform.scenarios.steps.sql import run_sql
 from ml_platform.scenarios.templates import filled
@@ -95,16 +95,10 @@ class ScenarioRun:
         self._set |= values
         self._course = self._course.having(values)
 
-    def tell(
-        self,
-        title: str,
-        text: str = "",
-        severity: Literal["info", "warning", "error", "critical"] = "info",
-    ) -> None:
-        """Tell people something, each call once however often the step is tried."""
+    def tell(self, title: str, text: str = "", severity: Severity = "info") -> None:
+        """Tell people something as it is, once a call however often the step is tried."""
         self._told += 1
-        words = SendMessage(title=title, text=text, severity=severity)  # {{ }} holds here too
-        send_message(words, self._course, self._place, f"/{self._told}")
+        told(self._place, title, text, severity, f"/{self._told}")
 
     def say(self, text: str) -> None:
         """Write a line to the run's log."""

@@ -14,7 +14,7 @@ def all_of_it(scenario, table, wanted):
     failed = scenario.build('key:"features/bad"', may_fail=True)
     scenario.set_variables(wanted=row["n"], late=wanted)
     for store in ("a", "b"):
-        scenario.tell(f"store {store}")
+        scenario.tell(f"store {store}", "{{ as it is }}")
     return [made, failed.outcome, scenario.variables["wanted"]]
 
 def must_not_fail(scenario):
@@ -55,6 +55,8 @@ def test_it_builds_asks_sets_and_tells(ours):
     assert ours.metadata(result, "call")["output"] == [[["features/one"], []], "FAILED", 8]
     assert ours.outcomes(result) == {"call": "WARNING", "then": "SUCCESS"}
     assert len(ours.child_runs(result.run_id)) == 2
+    told = [(one.what, one.summary) for one in ours.told()]
+    assert told == [("store a", "{{ as it is }}"), ("store b", "{{ as it is }}")]
 
 
 @pytest.mark.parametrize(

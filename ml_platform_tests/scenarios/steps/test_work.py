@@ -6,7 +6,6 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from ml_platform.alerts.outbox import Outbox
 from ml_platform.kernel.names import TableKey
 
 ONE = TableKey("features", "one")
@@ -151,8 +150,7 @@ def test_people_are_told_once_however_often_the_run_is_repeated(stage):
     assert [one["is_new"] for run in (first, again) for one in outputs(stage, run, "tell")] == [
         True, True,
     ]  # fmt: skip
-    with Outbox(f"sqlite:///{stage.workshop.root / 'alerts.db'}").book() as book:
-        [told, _] = book.take_told("shop", 10)
+    [told, _] = stage.told()
     assert (told.what, told.summary) == ("Basel is late: SUCCESS", "By 3 hours.")
     assert (told.severity, told.scenario, told.run_id) == ("warning", "refresh", first.run_id)
 
