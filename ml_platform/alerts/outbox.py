@@ -18,7 +18,7 @@ from ml_platform.alerts.rows import certain
 from ml_platform.alerts.rules import Rule
 from ml_platform.alerts.tables import opened
 from ml_platform.kernel.clock import Clock, system_clock
-from ml_platform.kernel.errors import StorageFullError, UnavailableError
+from ml_platform.storage.database import transaction
 
 __all__ = ["LEASE_S", "Book", "Delivery", "Outbox"]
 
@@ -46,17 +46,9 @@ class Outbox:
             UnavailableError: the database does not answer, or is locked for too long.
             StorageFullError: there is no room left to write.
         """
-        from sqlalchemy.exc import OperationalError
-
-        try:
-            with opened(self.url).begin() as connection:
-                yield Book(connection, self.clock(), self.lease_s)
-        except OperationalError as error:
-            is_full = "disk is full" in str(error.orig) or "No space left" in str(error.orig)
-            kind = StorageFullError if is_full else UnavailableError
-            raise kind(
-                "outbox", str(error.orig), fix="what is not written is read again"
-            ) from error
+        fix = "what is not written is read again"
+        with transaction(opened(self.url), "outbox", fix) as connection:
+            yield Book(connection, self.clock(), self.lease_s)
 
 
 class Book(EventRows, LastingRows, DeliveryRows):

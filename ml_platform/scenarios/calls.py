@@ -6,16 +6,15 @@ seen, so that a trigger which has seen one number has seen all before it.
 
 import functools
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ml_platform.kernel.errors import ConflictError, UnavailableError
-from ml_platform.scenarios.recorder import VARIABLE, metadata
-from ml_platform.storage.database import opened_with
+from ml_platform.kernel.errors import ConflictError
+from ml_platform.scenarios.tables import VARIABLE, metadata
+from ml_platform.storage.database import opened_with, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import ColumnElement, Connection, Engine, Table
 
@@ -96,6 +95,7 @@ class Calls:
         Raises:
             ConflictError: a call of the same id has other parameters.
             UnavailableError: the database does not answer.
+            StorageFullError: there is no room left to write.
         """
         table, text = _calls(), json.dumps(params, sort_keys=True)
         with self._open() as connection:
@@ -139,15 +139,8 @@ class Calls:
             found = connection.execute(sa.select(sa.func.max(table.c.id)).where(_of(table, hook)))
             return int(found.scalar() or 0)
 
-    @contextmanager
-    def _open(self) -> "Iterator[Connection]":
-        from sqlalchemy import exc
-
-        try:
-            with _durable(self.url).begin() as connection:
-                yield connection
-        except exc.OperationalError as error:
-            raise UnavailableError("record of calls", str(error.orig)) from error
+    def _open(self) -> "AbstractContextManager[Connection]":
+        return transaction(_durable(self.url), "record of calls")
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ml_platform.kernel.clock import system_clock
@@ -77,7 +78,7 @@ def history(
     listing = Table("from (UTC)", "to (UTC)", "looks", "trigger", "decision", "why", box=None)
     for row in _recorded(recorder_here(), name, project, since=_ago(since)):
         cells = (_said(row.first_at), _said(row.last_at), row.count, row.trigger, row.decision)
-        listing.add_row(*(str(cell) for cell in cells), row.reason)
+        listing.add_row(*(escape(str(cell)) for cell in cells), escape(row.reason))
     console.print(listing)
 
 

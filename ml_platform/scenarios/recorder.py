@@ -4,24 +4,24 @@ What belongs here: rows in, rows out. Looks at a trigger that came to the same, 
 are one row with their number and the time of the last; so a quiet month is one row.
 """
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ml_platform.kernel.errors import UnavailableError
 from ml_platform.kernel.settings import Settings
+from ml_platform.scenarios.tables import VARIABLE, metadata, opened
 from ml_platform.scenarios.triggers import Evaluation
-from ml_platform.storage.database import opened_with
+from ml_platform.storage.database import transaction
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, MetaData, RowMapping, Table
+    from sqlalchemy import Connection, RowMapping, Table
 
-VARIABLE = "ML_PLATFORM_SCENARIOS_URL"
 KEEP = timedelta(days=90)
 """How long rows stay when nothing else is said."""
+
+_SUBJECT = "record of evaluations"
 
 
 @dataclass(frozen=True)
@@ -42,55 +42,6 @@ class Row:
     run_key: str
 
 
-@functools.cache
-def metadata() -> "MetaData":
-    """The tables: evaluations, the triggers that take calls, and the calls."""
-    import sqlalchemy as sa
-
-    made = sa.MetaData()
-
-    def required(name: str, kind: Any = sa.Text) -> Any:
-        return sa.Column(name, kind, nullable=False)
-
-    whole = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-    texts = ("project", "scenario", "trigger", "kind", "account", "fingerprint", "decision")
-    sa.Table(
-        "scenario_evaluations",
-        made,
-        sa.Column("id", whole, primary_key=True, autoincrement=True),
-        *(required(name) for name in (*texts, "reason", "run_key")),
-        required("first_at", sa.Double),
-        required("last_at", sa.Double),
-        required("count", sa.Integer),
-        sa.Index("scenario_evaluations_of", "project", "scenario", "trigger", "id"),
-        sa.Index("scenario_evaluations_age", "last_at"),
-    )
-    whose = ("project", "scenario", "trigger")
-    sa.Table(
-        "scenario_hooks",
-        made,
-        *(sa.Column(name, sa.Text, primary_key=True) for name in whose),
-        required("secret"),
-        required("seen_at", sa.Double),
-    )
-    sa.Table(
-        "scenario_calls",
-        made,
-        sa.Column("id", whole, primary_key=True, autoincrement=True),
-        *(required(name) for name in (*whose, "call_id", "params")),
-        required("at", sa.Double),
-        sa.UniqueConstraint(*whose, "call_id"),
-        sa.Index("scenario_calls_age", "at"),
-        sqlite_autoincrement=True,  # a number is never given again
-    )
-    return made
-
-
-@functools.cache
-def _opened(url: str) -> "Engine":
-    return opened_with(metadata(), url, VARIABLE)
-
-
 class Recorder:
     """The record of an installation; its table is made when it is first used.
 
@@ -107,20 +58,16 @@ class Recorder:
 
         Raises:
             UnavailableError: the database does not answer.
+            StorageFullError: there is no room left to write.
         """
-        from sqlalchemy import exc
-
         if not found:
             return
-        try:
-            with _opened(self.url).begin() as connection:
-                for one in found:
-                    _write(connection, project, scenario, one)
-                oldest = found[0].at - self.keep.total_seconds()
-                table = _table()
-                connection.execute(table.delete().where(table.c.last_at < oldest))
-        except exc.OperationalError as error:
-            raise UnavailableError("record of evaluations", str(error.orig)) from error
+        with transaction(opened(self.url), _SUBJECT) as connection:
+            for one in found:
+                _write(connection, project, scenario, one)
+            oldest = found[0].at - self.keep.total_seconds()
+            table = _table()
+            connection.execute(table.delete().where(table.c.last_at < oldest))
 
     def rows(
         self, project: str | None, scenario: str, since: float = 0.0, until: float = 1e18
@@ -138,7 +85,7 @@ class Recorder:
         )
         if project is not None:
             wanted = wanted.where(table.c.project == project)
-        with _opened(self.url).connect() as connection:
+        with transaction(opened(self.url), _SUBJECT) as connection:
             found = connection.execute(wanted.order_by(table.c.id)).mappings()
             return [Row(**{k: v for k, v in row.items() if k != "id"}) for row in found]
 

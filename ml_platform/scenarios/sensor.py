@@ -8,7 +8,7 @@ import time
 import dagster as dg
 
 from ml_platform.kernel.clock import Clock, system_clock
-from ml_platform.kernel.errors import UnavailableError
+from ml_platform.kernel.errors import RetryableError, UnavailableError
 from ml_platform.kernel.marks import TRIGGER_TAG
 from ml_platform.kernel.settings import Settings
 from ml_platform.scenarios.called import look_at_calls
@@ -148,7 +148,7 @@ def _record(
     """Write the evaluations down; a record that cannot be written holds no scenario up."""
     try:
         recorder.record(project, scenario.name, done.evaluations)
-    except UnavailableError as error:
+    except RetryableError as error:
         context.log.warning(str(error))
 
 

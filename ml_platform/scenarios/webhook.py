@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from ml_platform.kernel.clock import Clock, system_clock
 from ml_platform.kernel.environment import resolve
-from ml_platform.kernel.errors import ConflictError, DataError, SettingsError, UnavailableError
+from ml_platform.kernel.errors import (
+    ConflictError,
+    DataError,
+    SettingsError,
+    StorageFullError,
+    UnavailableError,
+)
 from ml_platform.scenarios.calls import Calls, Hook
 from ml_platform.scenarios.recorder import recorder_here
 from ml_platform.scenarios.watch.plain import MOST_CHARACTERS, checked_params
@@ -77,7 +83,7 @@ def answered(
         return 400, f"{error.given}; allowed: {error.allowed}"
     except ConflictError as error:
         return 409, error.given
-    except (SettingsError, UnavailableError) as error:
+    except (SettingsError, UnavailableError, StorageFullError) as error:
         _log.warning("%s", error)
         return 503, "calls cannot be taken now; try again"
     return (202, "taken") if is_new else (200, "known already")

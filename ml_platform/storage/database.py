@@ -1,20 +1,22 @@
 """A database of the platform's own: SQLite beside Dagster's by default, PostgreSQL by URL.
 
-What belongs here: how it is opened, so that several processes may write at once. What is in it is
-its room's matter.
+What belongs here: how it is opened, so that several processes may write at once, and how its
+faults are told. What is in it is its room's matter.
 """
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_platform.kernel.errors import SettingsError, UnavailableError
+from ml_platform.kernel.errors import SettingsError, StorageFullError, UnavailableError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, MetaData
+    from sqlalchemy import Connection, Engine, MetaData
 
 _BUSY_S = 30
+_FULL = ("disk is full", "No space left")  # as SQLite and PostgreSQL say it
 
 
 def opened_with(tables: "MetaData", url: str, variable: str) -> "Engine":
@@ -47,6 +49,30 @@ def opened_with(tables: "MetaData", url: str, variable: str) -> "Engine":
         shown = sa.make_url(url).render_as_string(hide_password=True)
         raise UnavailableError(f"database {shown}", str(error.orig)) from error
     return engine
+
+
+@contextlib.contextmanager
+def transaction(engine: "Engine", subject: str, fix: str = "") -> Iterator["Connection"]:
+    """A connection for one transaction: all of it holds, or nothing.
+
+    Args:
+        engine: of `opened_with`.
+        subject: what lies in the database, for messages.
+        fix: what becomes of that which was not written.
+
+    Raises:
+        UnavailableError: the database does not answer, or is locked for too long.
+        StorageFullError: there is no room left to write.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except OperationalError as error:
+        said = str(error.orig)
+        kind = StorageFullError if any(words in said for words in _FULL) else UnavailableError
+        raise kind(subject, said, fix=fix) from error
 
 
 def with_driver(url: str) -> str:

@@ -67,6 +67,12 @@ def test_history_lists_looks_of_the_same_kind_in_one_row(morning, said):
     assert lines[5].split()[4:7] == ["2", "arrival", "quiet"]
 
 
+def test_history_says_names_with_brackets_as_they_are(morning, said):
+    seen = Evaluation("[bold]", "files", NINE + 2700, "", "D", Decision("waiting"), "in [/red]", "")
+    recorder_here().record("shop", "refresh", [seen])
+    assert {"[bold]", "[/red]"} <= set(said("history", "refresh").split())
+
+
 def test_rehearse_tells_how_many_runs_a_grace_delay_makes(morning, said):
     assert "2 changes would have become 2 runs with a grace delay of 60 s" in said(
         "rehearse", "refresh", "--grace", "1m"

@@ -2,7 +2,12 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
+from ml_platform.kernel.errors import UnavailableError
+from ml_platform.scenarios.recorder import recorder_here
 from ml_platform.scenarios.remembered import PLATFORM, forget, remember, remembered
+from ml_platform.scenarios.tables import opened
 from ml_platform.scenarios.variables import Secret
 
 NOW = datetime(2026, 1, 31, 9, 10, tzinfo=UTC)
@@ -18,3 +23,11 @@ def test_the_last_value_is_kept_for_its_project_alone_until_it_is_forgotten():
     assert forget("shop", "region")
     assert not forget("shop", "region")
     assert remembered("shop") == {"token": Secret("SHOP_TOKEN")}
+
+
+def test_a_database_that_has_lost_its_table_is_told_as_what_it_holds():
+    remember("shop", {"region": "north"}, "run-1", NOW)
+    with opened(recorder_here().url).begin() as connection:
+        connection.exec_driver_sql("DROP TABLE scenario_variables")
+    with pytest.raises(UnavailableError, match="variables that were set: no such table"):
+        remembered("shop")

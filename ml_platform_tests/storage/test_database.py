@@ -1,13 +1,15 @@
 """A database of the platform's own: opened by several at once, and told when it cannot be."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 
 import pytest
 import sqlalchemy as sa
 
-from ml_platform.kernel.errors import SettingsError, UnavailableError
-from ml_platform.storage.database import opened_with, with_driver
+from ml_platform.kernel.errors import SettingsError, StorageFullError, UnavailableError
+from ml_platform.storage.database import opened_with, transaction, with_driver
 
 
 def table():
@@ -37,6 +39,28 @@ def test_processes_that_read_and_then_write_wait_for_each_other(tmp_path):
     with opened_with(table(), url, "X").connect() as connection:
         found = connection.execute(sa.text("SELECT n FROM numbers ORDER BY n")).scalars().all()
     assert found == list(range(90))
+
+
+@pytest.mark.parametrize(
+    ("pragma", "kind", "said"),
+    [
+        ("PRAGMA max_page_count = 2", StorageFullError, "disk is full"),
+        ("PRAGMA query_only = 1", UnavailableError, "readonly"),
+    ],
+)
+def test_what_cannot_be_written_is_told_by_its_name_and_nothing_of_it_holds(
+    tmp_path, pragma, kind, said
+):
+    made = table()
+    engine = opened_with(made, f"sqlite:///{tmp_path / 'own.db'}", "X")
+    with transaction(engine, "book of numbers") as connection:
+        connection.exec_driver_sql(pragma)
+    rows = [{"n": number} for number in range(5000)]
+    with pytest.raises(kind, match=f"book of numbers: .*{said}"):  # noqa: SIM117 - what is tested
+        with transaction(engine, "book of numbers") as connection:
+            connection.execute(made.tables["numbers"].insert(), rows)
+    with contextlib.closing(sqlite3.connect(tmp_path / "own.db")) as other:
+        assert other.execute("SELECT n FROM numbers").fetchall() == []
 
 
 @pytest.mark.postgres
