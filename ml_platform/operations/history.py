@@ -1,37 +1,31 @@
 """Where one host keeps its history: Dagster's storage in SQLite, for many processes at once.
 
 What differs from Dagster's own is here: the order in which processes make a new storage, and the
-connections of the event log, which stay open. docs/decisions/0006-event-log-connections.md says
-what that gains, and what had to be seen to.
+connections of the event log and of the ticks, which stay open (`connections`).
 """
 
 import contextlib
 import fcntl
-import os
-import weakref
-from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Not public in Dagster 1.13; test_history.py names what each is needed for.
+# Not public in Dagster 1.13; test_dagster_internals.py names what each is needed for.
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     SqliteEventLogStorage,
     SqliteEventLogStorageWatchdog,
 )
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+
+from ml_platform.operations.connections import Connections
 
 if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection
     from watchdog.events import FileSystemEvent
-
-_MOST_FILES = 32
-"""Each run has a file of its own, and a daemon sees many; of so many a process keeps one open."""
-
-_FORK_WAIT_S = 5.0
 
 
 class LocalStorage(DagsterSqliteStorage):
@@ -40,16 +34,23 @@ class LocalStorage(DagsterSqliteStorage):
     Dagster makes the tables and stamps their version in separate steps. Two processes that do so
     at the same time stamp it twice, and no process can open the storage any more: of 24 that
     started together on Dagster's own, 2 did, and none afterwards. Here they are let in one after
-    the other until one has made it whole, and freely from then on.
+    the other until one has made it whole, and freely from then on. Then nobody looks through the
+    tables' versions any more either, which took most of the time of opening an instance.
     """
 
     def __init__(self, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> None:
         # Within the history, so that who removes that removes this with it.
-        whole = Path(base_dir) / "history" / ".whole"
-        with contextlib.nullcontext() if whole.exists() else locked(Path(base_dir), "storage"):
-            super().__init__(base_dir, inst_data)
-            self._event_log_storage = LocalEventLog(str(Path(base_dir) / "history" / "runs"))
-            whole.touch()
+        history, ticks = Path(base_dir) / "history", Path(base_dir) / "schedules"
+        parts = (history / ".whole", history / "runs.db", ticks / "schedules.db")
+        if not all(one.exists() for one in parts):
+            with locked(Path(base_dir), "storage"):
+                super().__init__(base_dir, inst_data)
+                LocalEventLog(str(history / "runs")).dispose()
+                parts[0].touch()
+        self.base_dir, self._inst_data = base_dir, inst_data
+        self._run_storage = SqliteRunStorage(create_db_conn_string(str(history), "runs"))
+        self._event_log_storage = LocalEventLog(str(history / "runs"))
+        self._schedule_storage = LocalTicks(create_db_conn_string(str(ticks), "schedules"))
 
     @classmethod
     def from_config_value(
@@ -57,6 +58,48 @@ class LocalStorage(DagsterSqliteStorage):
     ) -> "LocalStorage":
         """Made from dagster.yaml: the key is `base_dir`, a folder."""
         return cls(inst_data=inst_data, **config_value)
+
+
+class LocalTicks(SqliteScheduleStorage):
+    """Dagster's storage of schedules, sensors and their ticks, with a connection that stays open.
+
+    A tick that does nothing is some twenty transactions. Dagster opens a connection for each, and
+    asks before most of them whether its tables are of an old version.
+    """
+
+    def __init__(self, conn_string: str, inst_data: "ConfigurableClassData | None" = None) -> None:
+        import sqlalchemy as sa
+
+        self._file = Path(str(sa.make_url(conn_string).database))
+        self._kept = Connections()
+        self._are_there: set[str] = set()
+        super().__init__(conn_string, inst_data)
+
+    @contextlib.contextmanager
+    def connect(self) -> "Iterator[Connection]":
+        """A transaction."""
+        with self._kept.transaction(self._file) as connection:
+            yield connection
+
+    def has_instigators_table(self) -> bool:
+        """Whether the tables are of no old version; once they are not, they never will be."""
+        return "instigators" in self._are_there or super().has_instigators_table()
+
+    def _has_instigators_table(self, conn: "Connection") -> bool:
+        if "instigators" not in self._are_there and super()._has_instigators_table(conn):
+            self._are_there.add("instigators")
+        return "instigators" in self._are_there
+
+    def has_built_index(self, migration_name: str) -> bool:
+        """Whether a part of the tables is of no old version; as above."""
+        if migration_name not in self._are_there and super().has_built_index(migration_name):
+            self._are_there.add(migration_name)
+        return migration_name in self._are_there
+
+    def dispose(self) -> None:
+        """Close what is open; it is opened again when it is needed again."""
+        super().dispose()
+        self._kept.close()
 
 
 class LocalEventLog(SqliteEventLogStorage):
@@ -70,20 +113,14 @@ class LocalEventLog(SqliteEventLogStorage):
     """
 
     def __init__(self, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> None:
-        self._files = Files()
+        self._kept = Connections(self._initdb)
         super().__init__(base_dir, inst_data)
-        _LOGS.add(self)
 
     @contextlib.contextmanager
     def _connect(self, shard: str) -> "Iterator[Connection]":
         """A transaction on the file of a run, or on the index of all; it is made at first."""
-        with self._db_lock:
-            engine, is_new = self._files.engine(Path(self.path_for_shard(shard)))
-            if is_new:
-                self._initdb(engine)
-                engine.dispose()  # from the next connection on it is known how the file is written
-            with engine.begin() as connection:
-                yield connection
+        with self._kept.transaction(Path(self.path_for_shard(shard))) as connection:
+            yield connection
 
     def watch(self, run_id: str, cursor: str | None, callback: Any) -> None:
         """Call `callback` for each event of a run that is recorded from now on, by any process."""
@@ -98,23 +135,7 @@ class LocalEventLog(SqliteEventLogStorage):
     def dispose(self) -> None:
         """Close what is open; it is opened again when it is needed again."""
         super().dispose()
-        with self._db_lock:
-            self._files.close()
-
-    def before_fork(self) -> bool:
-        """Wait for the transaction of another thread, and close what is open.
-
-        Returns:
-            Whether the log is now locked, until `after_fork`; a transaction that does not end holds
-            up no fork.
-        """
-        is_locked = self._db_lock.acquire(timeout=_FORK_WAIT_S)
-        self._files.close()
-        return is_locked
-
-    def after_fork(self) -> None:
-        """Let transactions go on, in either process."""
-        self._db_lock.release()
+        self._kept.close()
 
 
 class _Watchdog(SqliteEventLogStorageWatchdog):
@@ -127,101 +148,6 @@ class _Watchdog(SqliteEventLogStorageWatchdog):
     def on_modified(self, _event: "FileSystemEvent") -> None:
         """Tell of what is new."""
         self._process_log()
-
-
-@dataclass
-class _File:
-    engine: "Engine"
-    inode: int | None
-
-
-class Files:
-    """SQLite files of which a connection stays open; not for several threads at once."""
-
-    def __init__(self, most: int = _MOST_FILES) -> None:
-        self._most = most
-        self._open: OrderedDict[Path, _File] = OrderedDict()
-        # Python 3.13 warns of a connection that nobody closed, also when the program ends.
-        weakref.finalize(self, _close, self._open)
-
-    def engine(self, path: Path) -> "tuple[Engine, bool]":
-        """The engine of a file, and whether it is new here, so that the file may be too."""
-        inode, found = _inode(path), self._open.get(path)
-        if found and found.inode is None:
-            found.inode = inode
-        if found and found.inode == inode:
-            self._open.move_to_end(path)
-            return found.engine, False
-        # Somebody has removed the file: what is written into the open one would be seen by nobody.
-        if found:
-            found.engine.dispose()
-        elif len(self._open) >= self._most:
-            self._open.popitem(last=False)[1].engine.dispose()
-        self._open[path] = _File(_engine(path), inode)
-        return self._open[path].engine, True
-
-    def close(self) -> None:
-        """Close all connections."""
-        _close(self._open)
-
-
-def _close(files: "OrderedDict[Path, _File]") -> None:
-    while files:
-        files.popitem()[1].engine.dispose()
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
-
-
-def _engine(path: Path) -> "Engine":
-    """An engine that keeps one connection, and closes those that it takes beside it."""
-    import sqlalchemy as sa
-
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)),
-        poolclass=sa.QueuePool,
-        pool_size=1,
-        max_overflow=-1,
-        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
-    )
-    sa.event.listen(engine, "connect", _wait_less_for_the_disk)
-    return engine
-
-
-def _wait_less_for_the_disk(connection: Any, _record: object) -> None:
-    """With SQLite's write-ahead log wait for the disk when that is written back, not at commits.
-
-    When the power fails the last transactions may be lost, never the file. When the process is
-    killed nothing is lost: the system has it. Without that log the file could be lost.
-    """
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-        connection.execute("PRAGMA synchronous = NORMAL")
-
-
-_LOGS: "weakref.WeakSet[LocalEventLog]" = weakref.WeakSet()
-_waiting: list[LocalEventLog] = []
-
-
-def _before_fork() -> None:
-    """Close every log's connections before a process forks.
-
-    The child must not use them, and not even open the file anew: the library in it would believe to
-    hold the locks that its parent holds. A row that such a child committed was lost in a trial,
-    when the parent closed the file.
-    """
-    _waiting.extend(log for log in list(_LOGS) if log.before_fork())
-
-
-def _after_fork() -> None:
-    while _waiting:
-        _waiting.pop().after_fork()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 @contextlib.contextmanager

@@ -94,6 +94,12 @@ class LocalInstance(dg.DagsterInstance):
             self._end_remains(event.run_id)
         super().handle_new_event(event, **options)
 
+    def dispose(self) -> None:
+        """Close what is open; Dagster's own forgets the storage of ticks."""
+        super().dispose()
+        if self.schedule_storage is not None:
+            self.schedule_storage.dispose()
+
     def _mark(self, run_id: str) -> None:
         os.environ[RUN_VARIABLE] = run_id
         self.add_run_tags(run_id, {RUN_PROCESS_TAG: f"{run_id} {ProcessName.own()}"})

@@ -1,14 +1,14 @@
-"""The event log's open connections: what they must not lose, hide or hand on to other processes.
+"""The history's open connections: what they must not lose, hide or hand on to other processes.
 
-What is not public in Dagster: `_connect`, through which all transactions go, `_db_lock`, by which
-they take turns, `_initdb`, and the watchdog that looks at a run's file.
+What is not public in Dagster: `_connect`, through which all transactions of the event log go,
+`_initdb`, the watchdog that looks at a run's file, and how a tick is written.
 """
 
-import gc
 import multiprocessing
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,11 +18,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import TickData, TickStatus
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 
 from ml_platform.kernel.marks import RUN_VARIABLE
-from ml_platform.operations import history
-from ml_platform.operations.history import Files, LocalEventLog
+from ml_platform.operations import connections
+from ml_platform.operations.history import LocalEventLog, LocalTicks
 from ml_platform.operations.instance import LocalInstance, data_folder, prepare
 
 REPOSITORY = Path(__file__).parents[2]
@@ -94,6 +97,16 @@ def said(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     return [entry.dagster_event.message or "" for entry in entries if entry.dagster_event]
 
 
+def tick(instance: dg.DagsterInstance, at: float) -> None:
+    """Record a tick that does nothing, of a sensor that was never declared."""
+    data = TickData("origin", "sensor", InstigatorType.SENSOR, TickStatus.STARTED, at)
+    instance.update_tick(instance.create_tick(data).with_status(TickStatus.SKIPPED))
+
+
+def ticks(instance: dg.DagsterInstance) -> list[float]:
+    return [one.timestamp for one in instance.get_ticks("origin", "selector")]
+
+
 def test_dagsters_own_storage_reads_what_the_instances_event_log_wrote(
     instance: dg.DagsterInstance, clone: Path
 ) -> None:
@@ -106,6 +119,53 @@ def test_dagsters_own_storage_reads_what_the_instances_event_log_wrote(
         read = [entry.dagster_event_type for entry in stock.get_logs_for_run(run_id)]
     assert dg.DagsterEventType.RUN_SUCCESS in written
     assert read == written
+
+
+def test_dagsters_own_storage_reads_the_ticks_too(
+    instance: dg.DagsterInstance, clone: Path
+) -> None:
+    tick(instance, 1.0)
+    stock = SqliteScheduleStorage.from_local(str(data_folder(str(clone)) / "schedules"))
+    [found] = stock.get_ticks("origin", "selector")
+    assert (found.timestamp, found.status) == (1.0, TickStatus.SKIPPED)
+
+
+def test_a_tick_asks_once_of_which_version_the_tables_are(instance: dg.DagsterInstance) -> None:
+    storage = instance.schedule_storage
+    assert isinstance(storage, LocalTicks)
+    said: list[str] = []
+    engine, _ = storage._kept._files.engine(storage._file)
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    assert storage.get_instigator_state("origin", "selector") is None
+    assert len(said) > 1
+    said.clear()
+    assert storage.get_instigator_state("origin", "selector") is None
+    assert len(said) == 1
+    assert "FROM instigators" in said[0]
+
+
+def test_tables_of_an_old_version_are_seen_to_be_so(
+    instance: dg.DagsterInstance, clone: Path
+) -> None:
+    storage = instance.schedule_storage
+    file = data_folder(str(clone)) / "schedules" / "schedules.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("ALTER TABLE instigators RENAME TO others")
+    assert isinstance(storage, LocalTicks)
+    assert not storage.has_instigators_table()
+    with sqlite3.connect(file) as connection:
+        connection.execute("ALTER TABLE others RENAME TO instigators")
+    connection.close()
+    assert storage.has_instigators_table()
+
+
+def test_a_history_whose_ticks_somebody_removed_is_made_whole_when_it_is_opened(
+    clone: Path,
+) -> None:
+    shutil.rmtree(data_folder(str(clone)) / "schedules")
+    with dg.DagsterInstance.from_config(str(clone)) as instance:
+        tick(instance, 2.0)
+        assert ticks(instance) == [2.0]
 
 
 def test_an_event_is_recorded_whole_or_not_at_all(
@@ -134,44 +194,12 @@ def test_all_files_wait_for_the_disk_only_when_their_log_is_written_back(
             assert ask("PRAGMA synchronous").scalar() == 1
 
 
-def test_a_file_without_a_write_ahead_log_is_never_written_carelessly(tmp_path: Path) -> None:
-    files = Files()
-    engine, _ = files.engine(tmp_path / "a.db")
-    with engine.begin() as connection:
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-    files.close()
-
-
 def test_a_connection_stays_open_until_the_instance_ends(clone: Path) -> None:
     with dg.DagsterInstance.from_config(str(clone)) as instance:
         run_id = run_once(instance)
-        assert {"index.db", f"{run_id}.db"} <= open_files(clone)
+        tick(instance, 1.0)
+        assert {"index.db", f"{run_id}.db", "schedules.db"} <= open_files(clone)
     assert open_files(clone) == set()
-
-
-def test_connections_that_nobody_closes_are_closed_when_they_are_forgotten(tmp_path: Path) -> None:
-    files = Files()
-    engine, _ = files.engine(tmp_path / "a.db")  # in use still, so that it does not end by itself
-    engine.connect().close()
-    assert open_files(tmp_path) == {"a.db"}
-    del files
-    gc.collect()
-    assert open_files(tmp_path) == set()
-
-
-def test_of_many_runs_only_the_last_have_their_files_open(tmp_path: Path) -> None:
-    files = Files(most=2)
-    for name in "abab":
-        engine, _ = files.engine(tmp_path / f"{name}.db")
-        engine.connect().close()
-    assert open_files(tmp_path) == {"a.db", "b.db"}
-    kept, is_new = files.engine(tmp_path / "a.db")
-    assert not is_new
-    files.engine(tmp_path / "c.db")[0].connect().close()
-    assert open_files(tmp_path) == {"a.db", "c.db"}
-    assert files.engine(tmp_path / "a.db") == (kept, False)
-    files.close()
-    assert open_files(tmp_path) == set()
 
 
 def test_a_history_that_somebody_removed_is_made_anew_and_not_written_into_the_void(
@@ -239,11 +267,13 @@ def test_threads_take_turns_and_no_event_of_theirs_is_lost(instance: dg.DagsterI
 WRITER = """
 import os, sys
 import dagster as dg
+from ml_platform_tests.operations.test_history import tick
 home, run_id, name = sys.argv[1:]
 with dg.DagsterInstance.from_config(home) as instance:
     run = instance.get_run_by_id(run_id)
     for number in range(25):
         instance.report_engine_event(f"{name}-{number}", run)
+        tick(instance, number + (0.25 if name == "killed" else 0.5))
         print(number, flush=True)
     if name == "killed":
         os.kill(os.getpid(), 9)
@@ -262,18 +292,21 @@ def test_two_processes_write_at_once_and_a_killed_one_loses_nothing_that_it_reco
     }
     for number in range(25):
         say(instance, run_id, f"own-{number}")
+        tick(instance, float(number))
     codes = {name: (writer.communicate(), writer.returncode)[1] for name, writer in writers.items()}
     assert codes == {"killed": -signal.SIGKILL, "other": 0}
     names = ("killed", "other", "own")
     wanted = {f"{name}-{number}" for name in names for number in range(25)}
     assert wanted <= set(said(instance, run_id))
+    assert sorted(ticks(instance)) == [n + part for n in range(25) for part in (0, 0.25, 0.5)]
 
 
 def test_a_forked_child_has_no_connection_of_its_parents_and_loses_nothing(
     clone: Path, instance: dg.DagsterInstance, log: LocalEventLog
 ) -> None:
     run_id = run_once(instance)
-    assert open_files(clone)
+    tick(instance, 1.0)
+    assert {"index.db", "schedules.db"} <= open_files(clone)
     fork = multiprocessing.get_context("fork")
     wrote, closed = fork.Event(), fork.Event()
     ours, theirs = fork.Pipe()
@@ -281,6 +314,7 @@ def test_a_forked_child_has_no_connection_of_its_parents_and_loses_nothing(
     def child() -> None:
         theirs.send(open_files(clone))
         say(instance, run_id, "first")
+        tick(instance, 2.0)
         wrote.set()
         closed.wait()
         say(instance, run_id, "second")
@@ -292,10 +326,12 @@ def test_a_forked_child_has_no_connection_of_its_parents_and_loses_nothing(
     say(instance, run_id, "parent")
     # The last to close a file removes its log; it must see that the child still has it.
     log.dispose()
+    instance.schedule_storage.dispose()
     closed.set()
     process.join()
     assert process.exitcode == 0
     assert said(instance, run_id)[-3:] == ["first", "parent", "second"]
+    assert ticks(instance) == [2.0, 1.0]
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["it ends", "it takes too long"])
@@ -303,7 +339,7 @@ def test_a_fork_waits_for_another_threads_transaction_but_not_for_ever(
     *, ends: bool, instance: dg.DagsterInstance, log: LocalEventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = run_once(instance)
-    monkeypatch.setattr(history, "_FORK_WAIT_S", 60 if ends else 0.01)
+    monkeypatch.setattr(connections, "_FORK_WAIT_S", 60 if ends else 0.01)
     inside, over = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -318,7 +354,7 @@ def test_a_fork_waits_for_another_threads_transaction_but_not_for_ever(
         threading.Timer(0.1, over.set).start()
     pid = os.fork()
     if pid == 0:
-        os._exit(log._db_lock.acquire(blocking=False))
+        os._exit(log._kept._lock.acquire(blocking=False))
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     over.set()
     holder.join()
