@@ -313,15 +313,9 @@ def definition_metadata(metadata: Mapping[str, Any]) -> Iterator[None]:
 
 
 # To make an input or an output, Dagster asks each time anew what type of Python it is: a fifth of
-# what an op takes. An input depends on its name alone, and an output is the same but for two words.
+# what an op takes. All inputs are the same, and an output is the same but for two words.
+_WAITED_FOR = dg.In(dg.Nothing)
 _OUT = dg.Out(dg.Any, io_manager_key="io_manager")
-
-
-@functools.lru_cache(maxsize=4096)
-def _waited_for(name: str) -> dg.In:
-    """The input of an op that waits for a table and loads nothing of it."""
-    # An op takes definitions of inputs too; its annotation does not say so.
-    return dg.In(dg.Nothing).to_definition(name)  # type: ignore[return-value]
 
 
 def _made_by(
@@ -345,7 +339,7 @@ def _made_by(
         compute_fn=step,
         name=name,
         description=spec.description,
-        ins={one: _waited_for(one) for one in upstream},
+        ins=dict.fromkeys(upstream, _WAITED_FOR),
         outs={
             output: _OUT._replace(
                 description=one.description,

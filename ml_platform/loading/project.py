@@ -20,6 +20,7 @@ from ml_platform.execution.automation import automation_sensor
 from ml_platform.execution.component import beta_used_on_purpose
 from ml_platform.kernel.errors import DeclarationError
 from ml_platform.kernel.marks import BROKEN_TAG
+from ml_platform.kernel.settings import Settings
 from ml_platform.loading.folder import isolated, load_folder
 from ml_platform.loading.graph import without_cycles, without_twins
 from ml_platform.loading.pieces import Broken, Piece
@@ -76,7 +77,8 @@ def load_tree(tree: dg.ComponentTree, name: str, common: dg.Definitions | None =
     isolated(tree)
     folder = tree.defs_module_path / name
     with _no_collection(), beta_used_on_purpose(_BETA):
-        with parsed_together(_queries_below(folder)):
+        kept = Settings.from_environment().home / "loading" / f"{name}.json"
+        with parsed_together(_queries_below(folder), kept):
             found = load_folder(tree, folder, tree.decl_load_context)
         pieces = without_cycles(without_twins(found), found.broken)
         pieces = _without_rule_twins(pieces, found.broken)

@@ -10,10 +10,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ml_platform.kernel.errors import DeclarationError, Where
 from ml_platform.kernel.names import LAYERS, TableKey
+from ml_platform.storage import kept_trees
+from ml_platform.storage.kept_trees import Tree
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -73,17 +76,25 @@ def _table_name(
 
 
 @contextlib.contextmanager
-def parsed_together(queries: Iterable[str]) -> Iterator[None]:
+def parsed_together(queries: Iterable[str], kept: Path) -> Iterator[None]:
     """Parse many queries in one call; `tables_named_in` knows them within the block.
 
     One at a time they take three times as long: most of that is the call and not the parsing. If
     one of them breaks the call, each is parsed when it is asked for, and that one breaks itself.
+
+    Args:
+        queries: their texts.
+        kept: a file with the trees of the last time; what is not in it is parsed, and put there.
     """
     import duckdb
 
-    texts = list(dict.fromkeys(queries))
-    with contextlib.suppress(duckdb.Error):
-        _parsed.update(zip(texts, _serialised(texts), strict=True))
+    texts = dict.fromkeys(queries)
+    known = {text: tree for text, tree in kept_trees.read(kept).items() if text in texts}
+    if new := [text for text in texts if text not in known]:
+        with contextlib.suppress(duckdb.Error):
+            known |= zip(new, _serialised(new), strict=True)
+            kept_trees.write(kept, known)
+    _parsed.update(known)
     try:
         yield
     finally:
@@ -91,13 +102,10 @@ def parsed_together(queries: Iterable[str]) -> Iterator[None]:
             _parsed.pop(text, None)
 
 
-_Parsed: TypeAlias = tuple[str, bool, int]
-"""A syntax tree as JSON, or what is wrong; whether something is; how many statements it has."""
-
-_parsed: dict[str, _Parsed] = {}
+_parsed: dict[str, Tree] = {}
 
 
-def _serialised(queries: list[str]) -> list[_Parsed]:
+def _serialised(queries: list[str]) -> list[Tree]:
     """What DuckDB makes of these texts."""
     # A cursor of one connection: making a connection costs fifty times a parse.
     with _parser().cursor() as cursor:

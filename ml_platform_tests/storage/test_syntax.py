@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ml_platform.kernel.errors import DeclarationError, Where
+from ml_platform.storage import kept_trees
 from ml_platform.storage.syntax import parsed_together, tables_named_in
 
 FILE = Path("features/demand.sql")
@@ -42,7 +43,7 @@ def test_what_is_no_query_over_tables_is_refused(sql, message):
         tables_named_in(sql, Where(FILE))
 
 
-def test_queries_parsed_together_give_what_each_gives_alone():
+def test_queries_parsed_together_give_what_each_gives_alone(tmp_path):
     queries = [
         "SELECT * FROM raw.a",
         "WITH s AS (FROM raw.b) FROM s JOIN features.c USING (n)",
@@ -58,6 +59,21 @@ def test_queries_parsed_together_give_what_each_gives_alone():
             return str(error)
 
     alone = [told(sql) for sql in queries]
-    with parsed_together([*queries, queries[0]]):
+    for _ in ("parsed", "kept"):
+        with parsed_together([*queries, queries[0]], tmp_path / "kept.json"):
+            assert [told(sql) for sql in queries] == alone
         assert [told(sql) for sql in queries] == alone
-    assert [told(sql) for sql in queries] == alone
+
+
+def test_what_was_parsed_before_is_not_parsed_again_and_what_has_changed_is(tmp_path):
+    file = tmp_path / "kept.json"
+    with parsed_together(["FROM raw.a", "FROM raw.gone"], file):
+        pass
+    before = kept_trees.read(file)
+    kept_trees.write(file, {"FROM raw.a": before["FROM raw.gone"]})  # told apart from a parse
+    with parsed_together(["FROM raw.a", "FROM raw.new"], file):
+        read = [
+            str(name) for sql in ("FROM raw.a", "FROM raw.new") for name in tables_named_in(sql)
+        ]
+    assert read == ["raw/gone", "raw/new"]
+    assert set(kept_trees.read(file)) == {"FROM raw.a", "FROM raw.new"}
