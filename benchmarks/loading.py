@@ -2,8 +2,8 @@
 
 A project of FeatureTable documents, fifty to a file, each with its SQL file, is loaded up to the
 repository that a code server serves: the first time, and once the trees of its queries are kept, as
-it is for every run and code server after that. The peers load the same files by Dagster's own loader,
-and as many assets written in Python with the bare decorator.
+it is for every run and code server after that. The peers load the same files by Dagster's own
+loader, and as many assets written in Python with the bare decorator.
 """
 
 import importlib
