@@ -63,6 +63,11 @@ class Rule(BaseModel):
     severity: Severity | None = Field(
         default=None, description="How bad it is, in place of what the event says."
     )
+    runs: Literal["own", "all"] = Field(
+        default="own",
+        description="Whether runs that a scenario's step has started are told too (all), or only "
+        "by the scenario, as a part of its own run.",
+    )
     channels: list[str] = Field(description="Where it is told.", min_length=1)
     fallback: list[str] = Field(
         default=[],
@@ -164,7 +169,7 @@ class Rule(BaseModel):
         Raises:
             DataError: the condition asks for something that this event does not have.
         """
-        if event.type not in self.kinds:
+        if event.type not in self.kinds or self._is_told_above(event):
             return False
         if event.kind.course == "ends":
             return True
@@ -176,12 +181,18 @@ class Rule(BaseModel):
             return False
         return self._condition is None or self._condition.holds(self.asked(event))
 
+    def _is_told_above(self, event: Event) -> bool:
+        """Whether it is of a run that is a part of a scenario's, which tells for both."""
+        return self.runs == "own" and event.family == "run" and bool(event.facts.get("parent_run"))
+
     def _tells_its_run(self, event: Event) -> bool:
         """Whether it tells already that the scenario's run broke off, and does not name both."""
         run = f"run.{event.facts.get('run_status')}"
         if run not in self.kinds or {run, event.type} <= set(self.events):
             return False
-        return self.wants(replace(event, type=run, severity=None))
+        # What the run is a part of tells for it, and is the same to this rule.
+        facts = {**event.facts, "parent_run": ""}
+        return self.wants(replace(event, type=run, severity=None, facts=facts))
 
     def asked(self, event: Event) -> dict[str, Any]:
         """What the condition is told of an event."""

@@ -20,6 +20,7 @@ from ml_platform.alerts.listening.known import (
     scenario_of,
     trigger_of,
 )
+from ml_platform.kernel.marks import PARENT_TAG
 
 
 def long_runs(known: Known, longer_than_min: float) -> Iterator[Event]:
@@ -46,6 +47,7 @@ def long_runs(known: Known, longer_than_min: float) -> Iterator[Event]:
                 elapsed_s=round(elapsed, 1),
                 observed=f"{elapsed / 60:.0f} minutes",
                 expected=f"up to {longer_than_min:g} minutes",
+                facts={"parent_run": run.tags.get(PARENT_TAG, "")},
             )
 
 

@@ -49,11 +49,14 @@ def failed(one: Entry) -> Iterator[Event]:
     common: dict[str, Any] = {"failure_message": error, **_times(one)}
     name = job_of(run) or one.entry.run_id[:8]
     if run and run.tags.get(WILL_RETRY_TAG) == "true":
-        yield one.event("run.retried", _run_subject(one), name, summary=error, **common)
+        yield one.event(
+            "run.retried", _run_subject(one), name, summary=error, **_part(one), **common
+        )
         return
     yield one.event(
-        "run.failed", _run_subject(one), name, summary=error, outcome="failed", **common
-    )
+        "run.failed", _run_subject(one), name,
+        summary=error, outcome="failed", **_part(one), **common,
+    )  # fmt: skip
     for asset, partition in sorted(_planned_not_made(log)):
         yield one.event(
             "asset.failed",
@@ -165,8 +168,12 @@ def canceled(one: Entry) -> Iterator[Event]:
 
 def _ended(one: Entry, kind: str, outcome: str) -> Iterator[Event]:
     name, times = job_of(one.run) or one.entry.run_id[:8], _times(one)
-    yield one.event(kind, _run_subject(one), name, outcome=outcome, **times)
+    yield one.event(kind, _run_subject(one), name, outcome=outcome, **_part(one), **times)
     yield from scenarios.ended(one, outcome, **times)
+
+
+def _part(one: Entry) -> dict[str, Any]:
+    return {"facts": {"parent_run": one.parent}} if one.parent else {}
 
 
 def _run_subject(one: Entry) -> str:

@@ -10,7 +10,7 @@ from ml_platform.alerts.event import Event
 from ml_platform.alerts.listening.entry import Entry
 from ml_platform.alerts.listening.known import scenario_of
 from ml_platform.alerts.message import Severity
-from ml_platform.kernel.marks import OUTCOME_TAG, PARENT_TAG
+from ml_platform.kernel.marks import OUTCOME_TAG
 
 RETRY_TAG = "dagster/retry_number"
 OUTCOMES = {
@@ -57,5 +57,4 @@ def _outcome(one: Entry, run_status: str) -> str:
 
 def _told(one: Entry, **more: str) -> dict[str, Any]:
     """Beside what is told of any run: which run it is a part of, where another started it."""
-    tags = one.run.tags if one.run else {}
-    return {"facts": {"parent_run": str(tags.get(PARENT_TAG, "")), **more}}
+    return {"facts": {"parent_run": one.parent, **more}}

@@ -11,8 +11,9 @@ TAGS = {"ml_platform/scenario": "weekly", "ml_platform/project": "shop"}
 OUTCOME = "ml_platform/outcome"
 
 
-def run_of(shop, end="success", mark="", **tags):
-    """A run of the scenario `weekly`, which its last step has marked; its events."""
+def run_of(shop, end="success", mark="", name="weekly", **tags):
+    """A run of a scenario, which its last step has marked; its events."""
+    tags = {**TAGS, "ml_platform/scenario": name, **tags}
 
     @dg.op
     def last(context):
@@ -21,12 +22,12 @@ def run_of(shop, end="success", mark="", **tags):
         if end == "failed":
             raise ValueError("no file")
 
-    @dg.job(name="weekly", tags={**TAGS, **tags})
+    @dg.job(name=name, tags=tags)
     def weekly():
         last()
 
     if end == "canceled":
-        run = shop.instance.create_run_for_job(weekly, tags={**TAGS, **tags})
+        run = shop.instance.create_run_for_job(weekly, tags=tags)
         shop.instance.report_run_canceled(run)
     else:
         weekly.execute_in_process(instance=shop.instance, raise_on_error=False)
@@ -112,6 +113,29 @@ def test_a_scenario_that_broke_off_is_told_once_unless_a_rule_names_both(
     rule = Rule(name="r", channels=["inbox"], events=words, condition=condition)
     found = [one.type for one in run_of(shop, "failed") if rule.wants(one)]
     assert [one for one in found if one in {"run.failed", "scenario.ended"}] == told
+
+
+@pytest.mark.parametrize(
+    ("words", "runs", "told"),
+    [
+        (["run.failed"], "own", ["run.failed weekly"]),
+        (["run.*", "scenario.*"], "own", ["run.failed weekly"]),
+        (
+            ["scenario.ended"],
+            "own",
+            ["scenario.ended part: failed", "scenario.ended weekly: failed"],
+        ),
+        (["run.failed"], "all", ["run.failed part", "run.failed weekly"]),
+    ],
+)
+def test_a_run_that_fails_within_a_step_is_told_by_its_scenario_alone_unless_a_rule_asks_for_it(
+    shop, words, runs, told
+):
+    run_of(shop, "failed", name="part", **{"ml_platform/parent_run": "the run of weekly"})
+    rule = Rule(name="r", channels=["inbox"], events=words, runs=runs)
+    found = [f"{one.type} {one.what}" for one in run_of(shop, "failed") if rule.wants(one)]
+    ends = ("run.failed", "scenario.ended")
+    assert [one for one in found if one.startswith(ends)] == told
 
 
 @pytest.mark.parametrize("mark", ["warning", "failed"])
