@@ -18,6 +18,7 @@ from ml_platform.demo.sample import make_sample, read_sales
 from ml_platform.kernel.errors import SettingsError
 from ml_platform.kernel.settings import Settings, default_home
 from ml_platform.operations.instance import prepare
+from ml_platform.scenarios.webhook import DEFAULT_PORT as SCENARIOS_PORT
 
 _PATIENCE_S = 20.0
 _LOOK_EVERY_S = 0.3
@@ -40,6 +41,8 @@ def run_dev(
         _refuse_taken(name, number)
     os.environ.setdefault("ML_PLATFORM_UI_URL", f"http://127.0.0.1:{port}")
     os.environ.setdefault("ML_PLATFORM_ACK_URL", f"http://127.0.0.1:{alerts}")
+    scenarios = _free_port(SCENARIOS_PORT)
+    os.environ.setdefault("ML_PLATFORM_WHY_URL", f"http://127.0.0.1:{scenarios}")
     os.environ.setdefault("DAGSTER_HOME", str(default_home().parent))
     prepare(Path(os.environ["DAGSTER_HOME"]))
     settings = Settings.from_environment()
@@ -50,6 +53,7 @@ def run_dev(
             stack.enter_context(_server(_dagster(port))),
             stack.enter_context(_server(_mlflow(mlflow_port, settings))),
             stack.enter_context(_server(["ml-platform", "alerts", "serve", "--port", str(alerts)])),
+            stack.enter_context(_server(_scenarios(scenarios))),
         ]
         console.print(f"[bold]Dagster[/bold]  http://127.0.0.1:{port}")
         console.print(f"[bold]MLflow[/bold]   http://127.0.0.1:{mlflow_port}")
@@ -60,6 +64,10 @@ def run_dev(
 
 def _dagster(port: int) -> Sequence[str]:
     return ["dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
+
+
+def _scenarios(port: int) -> Sequence[str]:
+    return ["ml-platform", "scenario", "serve", "--pages", "--port", str(port)]
 
 
 def _mlflow(port: int, settings: Settings) -> Sequence[str]:

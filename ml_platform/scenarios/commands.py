@@ -12,6 +12,7 @@ from rich.table import Table
 from ml_platform.kernel.clock import system_clock
 from ml_platform.kernel.errors import DeclarationError, NotFoundError
 from ml_platform.scenarios.page import html as page_of
+from ml_platform.scenarios.pages import moment_of
 from ml_platform.scenarios.parts import seconds
 from ml_platform.scenarios.recorder import Row, recorder_here
 from ml_platform.scenarios.rehearse import compared, suggested
@@ -40,7 +41,7 @@ def why(
     ] = None,
 ) -> None:
     """Tell what each trigger saw at a time, what was decided, and why."""
-    moment = _moment(at).timestamp() if at else system_clock().timestamp()
+    moment = moment_of(at).timestamp() if at else system_clock().timestamp()
     if html:
         everything = _recorded(recorder_here(), name, project)
         page = page_of(name, everything, system_clock(), moment if at else None)
@@ -113,9 +114,13 @@ def rehearse(
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port.")] = DEFAULT_PORT,
+    *,
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Show the record of each scenario there too.")
+    ] = False,
 ) -> None:
     """Take signed calls for triggers of the kind `webhook`, until Ctrl-C."""
-    take_calls(host, port)
+    take_calls(host, port, with_pages=pages)
 
 
 def _recorded(
@@ -139,16 +144,6 @@ def _length(text: str, option: str) -> float:
         return seconds(text)
     except ValueError as error:
         raise DeclarationError(option, str(error)) from None
-
-
-def _moment(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise DeclarationError(
-            f"--at {text}", "this is no moment", allowed="like 2026-01-31T09:10, in UTC"
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _said(at: float) -> str:

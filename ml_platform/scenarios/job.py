@@ -24,6 +24,7 @@ from ml_platform.scenarios.course import (
     is_to_run,
     limited_to,
 )
+from ml_platform.scenarios.pages import page_url
 from ml_platform.scenarios.step_words import Step
 from ml_platform.scenarios.steps.place import Place, repository_of
 from ml_platform.scenarios.steps.work import work_of
@@ -52,11 +53,13 @@ def scenario_job(project: str, scenario: ScenarioWords) -> dg.JobDefinition:
     for earlier, later in pairwise(shown):
         before = dg.DependencyDefinition(shown[earlier], "course")
         chain[dg.NodeInvocation(later, alias=shown[later])] = {"before": before}
+    url = page_url(project, scenario.name) if scenario.triggers else ""
     graph = dg.GraphDefinition(scenario.name, node_defs=ops, dependencies=chain)
     return graph.to_job(
         description=scenario.description,
         executor_def=dg.in_process_executor,
         tags={SCENARIO_TAG: scenario.name, PROJECT_TAG: project},
+        metadata={"why": dg.MetadataValue.url(url)} if url else None,
     )
 
 

@@ -29,7 +29,14 @@ class Shown:
     answer: str
 
 
-def html(scenario: str, rows: Sequence[Row], made_at: datetime, asked: float | None = None) -> str:
+def html(
+    scenario: str,
+    rows: Sequence[Row],
+    made_at: datetime,
+    asked: float | None = None,
+    *,
+    is_served: bool = False,
+) -> str:
     """The page. All that is data is escaped.
 
     Args:
@@ -37,6 +44,7 @@ def html(scenario: str, rows: Sequence[Row], made_at: datetime, asked: float | N
         rows: what is recorded of it, the oldest first.
         made_at: the present moment.
         asked: a moment of which the page says what held then, in seconds since 1970.
+        is_served: whether a moment can be asked about on the page itself.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -50,6 +58,8 @@ def html(scenario: str, rows: Sequence[Row], made_at: datetime, asked: float | N
         made_at=made_at.timestamp(),
         triggers=[_shown(project, name, rows, asked) for project, name in names],
         runs_url=_runs_url,
+        asked="" if asked is None else f"{datetime.fromtimestamp(asked, tz=UTC):%Y-%m-%dT%H:%M}",
+        is_served=is_served,
     )
 
 

@@ -13,12 +13,13 @@ from ml_platform.kernel.marks import TRIGGER_TAG
 from ml_platform.kernel.settings import Settings
 from ml_platform.scenarios.called import look_at_calls
 from ml_platform.scenarios.calls import Calls, Hook
+from ml_platform.scenarios.pages import page_url
 from ml_platform.scenarios.recorder import Recorder, recorder_here
 from ml_platform.scenarios.runs import champion, ended_runs, is_running
 from ml_platform.scenarios.settle import State
 from ml_platform.scenarios.steps.place import start_config
 from ml_platform.scenarios.trigger_words import Trigger
-from ml_platform.scenarios.triggers import Cursor, Round, Start, Watch, go_round
+from ml_platform.scenarios.triggers import Cursor, Round, Start, Watch, account_of, go_round
 from ml_platform.scenarios.watch.champions import look_at_champions
 from ml_platform.scenarios.watch.endings import look_at_endings
 from ml_platform.scenarios.watch.files import look_at_files
@@ -55,7 +56,9 @@ def scenario_sensor(
         requests = [_request(one) for one in done.starts]
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=done.cursor.text())
-        return dg.SensorResult(skip_reason=_sentence(done), cursor=done.cursor.text())
+        return dg.SensorResult(
+            skip_reason=account_of(done, scenario.triggers), cursor=done.cursor.text()
+        )
 
     running = dg.DefaultSensorStatus.RUNNING
     return dg.SensorDefinition(
@@ -64,7 +67,7 @@ def scenario_sensor(
         job_name=scenario.name,  # the job itself would be taken as one to be bound anew
         minimum_interval_seconds=interval(scenario),
         default_status=running if scenario.active else dg.DefaultSensorStatus.STOPPED,
-        description=f"Looks at the triggers of {scenario.name}, and starts it.",
+        description=_description(project, scenario.name),
     )
 
 
@@ -152,6 +155,7 @@ def _record(
         context.log.warning(str(error))
 
 
-def _sentence(done: Round) -> str:
-    said = [f"{one.trigger}: {one.decision}, {one.reason}" for one in done.evaluations]
-    return "; ".join(said) or "No trigger is due."
+def _description(project: str, scenario: str) -> str:
+    url = page_url(project, scenario)
+    why = f" Why it ran, or did not: {url}" if url else ""
+    return f"Looks at the triggers of {scenario}, and starts it.{why}"

@@ -28,6 +28,9 @@ _NOT_WATCHED: Any = {"sql": {"timeout"}, "python": {"timeout"}, "webhook": {"sec
 MOST_RUNS = 50
 """So many runs are requested in one round by `missed: all`; the rest follows in the next ones."""
 
+LONGEST_ACCOUNT, _MOST_TOLD = 500, 20
+"""Dagster keeps what a round came to with each of its ticks, so it is not to be long."""
+
 Watch = Callable[[Trigger, State], Look]
 """Looks at what a trigger watches; the state is what is remembered of it."""
 
@@ -136,6 +139,39 @@ def go_round(
     whole = _together(cursor.began, [one for one in found if one.fires])
     evaluations = [_with_key(one.evaluation, whole) for one in found]
     return Round(Cursor(cursor.began, memories), evaluations, [*single, *whole])
+
+
+def account_of(done: Round, triggers: Sequence[Trigger]) -> str:
+    """What a round that started nothing came to, in words: each look, or when the next ones are."""
+    said = [
+        f"{one.trigger}: {one.decision}, {one.reason}"
+        + (f"; saw {one.account}" * bool(one.account))
+        for one in done.evaluations
+    ]
+    if not said:
+        said = [f"{one.name}: {_next_look(one, done.cursor)}" for one in triggers]
+    return "\n".join(_cut(one, LONGEST_ACCOUNT) for one in said[:_MOST_TOLD])
+
+
+def _next_look(trigger: Trigger, cursor: Cursor) -> str:
+    memory = cursor.memories.get(trigger.name, Memory())
+    if not trigger.active:
+        return "not looked at, for it is not active"
+    if trigger.time or memory.looked is None:
+        return "nothing is due"
+    again = look_again_at(memory.state, trigger.rules)
+    at = min(memory.looked + trigger.interval, again or float("inf"))
+    was = "a change waits" if again else "nothing had changed"
+    looked = f"{was} when it was looked at, at {_clock(memory.looked)}"
+    return f"{looked}; the next look is due at {_clock(at)} UTC"
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, tz=UTC):%H:%M:%S}"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def is_due(trigger: Trigger, memory: Memory, now: float) -> bool:

@@ -11,7 +11,7 @@ Its body is a JSON object, the run's parameters, or empty. It is answered once i
 import base64
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml_platform.kernel.clock import Clock, system_clock
@@ -24,6 +24,7 @@ from ml_platform.kernel.errors import (
     UnavailableError,
 )
 from ml_platform.scenarios.calls import Calls, Hook
+from ml_platform.scenarios.pages import route
 from ml_platform.scenarios.recorder import recorder_here
 from ml_platform.scenarios.watch.plain import MOST_CHARACTERS, checked_params
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import JSONResponse
+    from starlette.routing import Route
 
 DEFAULT_PORT = 3002
 LONGEST_ID = 256
@@ -42,12 +44,13 @@ _log = logging.getLogger(__name__)
 Answer = tuple[int, str]
 
 
-def app(calls: Calls, clock: Clock = system_clock) -> "Starlette":
+def app(calls: Calls, clock: Clock = system_clock, more: "Sequence[Route]" = ()) -> "Starlette":
     """The application.
 
     Args:
         calls: where calls are kept, and which triggers take them.
         clock: for the time at which a call came.
+        more: what is served beside.
     """
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
@@ -64,7 +67,7 @@ def app(calls: Calls, clock: Clock = system_clock) -> "Starlette":
         )
 
     path = "/scenarios/{project}/{scenario}/{trigger}"
-    return Starlette(routes=[Route(path, take, methods=["POST"])])
+    return Starlette(routes=[Route(path, take, methods=["POST"]), *more])
 
 
 def answered(
@@ -89,12 +92,13 @@ def answered(
     return (202, "taken") if is_new else (200, "known already")
 
 
-def serve(host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
-    """Take calls until the process is told to end."""
+def serve(host: str = "127.0.0.1", port: int = DEFAULT_PORT, *, with_pages: bool = False) -> None:
+    """Take calls, and show the pages of records where that is asked for, until told to end."""
     import uvicorn
 
-    calls = Calls(recorder_here().url)
-    uvicorn.run(app(calls), host=host, port=port, log_level="warning", server_header=False)
+    recorder = recorder_here()
+    served = app(Calls(recorder.url), more=[route(recorder)] if with_pages else [])
+    uvicorn.run(served, host=host, port=port, log_level="warning", server_header=False)
 
 
 async def _limited(request: "Request") -> bytes | None:

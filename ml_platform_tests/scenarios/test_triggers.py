@@ -7,7 +7,7 @@ import pytest
 
 from ml_platform.kernel.errors import UnavailableError
 from ml_platform.scenarios.trigger_words import Trigger
-from ml_platform.scenarios.triggers import MOST_RUNS, Cursor, go_round
+from ml_platform.scenarios.triggers import LONGEST_ACCOUNT, MOST_RUNS, Cursor, account_of, go_round
 from ml_platform.scenarios.watch.look import Look
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -204,3 +204,23 @@ def test_a_time_that_is_years_away_is_found_all_the_same():
     world.look(60 * 24 * 700)
     [start] = world.starts
     assert start.params["expected_start"].startswith("2027-01-01")
+
+
+def test_a_round_that_starts_nothing_tells_what_it_saw_or_when_it_looks_again():
+    daily = {"name": "daily", "time": {"unit": "days", "at": "06:00"}}
+    world = World(files(), daily, files("off", active=False))
+
+    def said(minutes):
+        return account_of(world.look(minutes), world.triggers).splitlines()
+
+    assert "arrival: first, the first look" in said(0)[0]
+    arrival, time, off = said(1)
+    assert "nothing had changed when it was looked at, at 00:00:00" in arrival
+    assert "next look is due at 00:10:00 UTC" in arrival
+    assert (time, off) == ("daily: nothing is due", "off: not looked at, for it is not active")
+    world.seen["arrival"] = "b"
+    assert said(9)[0].endswith("s of the grace delay left; saw saw b")
+    assert "a change waits" in said(1)[0]
+    assert "next look is due at 00:12:00 UTC" in said(0)[0]
+    world.seen["arrival"] = "c" * 10_000
+    assert len(said(1)[0]) == LONGEST_ACCOUNT
