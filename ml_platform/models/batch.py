@@ -27,6 +27,14 @@ HUBER = 1.345
 YEARS_TO_LEARN = 1.5
 """How many times a series must be as long as a season before it is learnt (Prophet waits for 2)."""
 
+SEEN_ONCE = 0.99
+"""From so many times on, its first harmonic is learnt already; 52 weeks are no whole year."""
+
+FIRM_ONCE = 0.05
+"""How firmly that one is held then, in shares of the season's steps: it might be a trend's bend."""
+
+NEVER = 1e12
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -57,18 +65,21 @@ class Clock:
         unit: steps in a unit of time: the longest season.
         seasons: lengths in steps, not necessarily whole (365.25).
         knots: the ages of the bends, in units.
+        young: the seasons of which only the first harmonic is there.
     """
 
     origin: int
     unit: float
     seasons: tuple[float, ...]
     knots: tuple[float, ...] = KNOTS
+    young: tuple[float, ...] = ()
 
     def for_length(self, steps: int) -> "Clock":
         """Without what no series of at most so many steps can learn: it would be zero anyway."""
-        seasons = tuple(one for one in self.seasons if steps >= YEARS_TO_LEARN * one)
+        seasons = tuple(one for one in self.seasons if steps >= SEEN_ONCE * one)
         knots = tuple(one for one in self.knots if one * self.unit < steps)
-        return replace(self, seasons=seasons, knots=knots)
+        young = tuple(one for one in seasons if steps < YEARS_TO_LEARN * one)
+        return replace(self, seasons=seasons, knots=knots, young=young)
 
     def columns(self, steps: "Ints") -> "Floats":
         """The columns at these steps; hinges are zero after the origin."""
@@ -77,27 +88,31 @@ class Clock:
         waves = [wave for season in self.seasons for wave in self._waves(steps, season)]
         return np.column_stack([np.ones(len(steps)), -age, hinges, *waves])
 
-    @staticmethod
-    def _waves(steps: "Ints", season: float) -> "list[Floats]":
-        angles = 2 * np.pi * np.outer(steps, _orders(season)) / season
+    def _waves(self, steps: "Ints", season: float) -> "list[Floats]":
+        angles = 2 * np.pi * np.outer(steps, self._orders(season)) / season
         return [np.sin(angles), np.cos(angles)]
 
     def holds(self, hold: Hold, lengths: "Ints") -> "Floats":
         """The penalties of the columns for series of these lengths in steps, S x p."""
         shared = [1e-9, hold.slope, *[hold.bend] * len(self.knots)]
         parts = [np.tile(shared, (len(lengths), 1))]
-        for season in self.seasons:
-            # A short season's harmonics are all alike; a long one's get rarer the finer they are.
-            rise = _orders(season) ** (1.0 if season > EVERY_STEP else 0.5)
-            firm = np.where(lengths >= YEARS_TO_LEARN * season, hold.season, 1e12)
-            parts += [firm[:, None] * rise[None, :]] * 2
+        parts += [one for season in self.seasons for one in self._firmness(hold, season, lengths)]
         return np.hstack(parts)
 
+    def _firmness(self, hold: Hold, season: float, lengths: "Ints") -> "list[Floats]":
+        """The penalties of a season's sines and cosines, S x orders each."""
+        orders = self._orders(season)
+        # A short season's harmonics are all alike; a long one's get rarer the finer they are.
+        rise = hold.season * orders ** (1.0 if season > EVERY_STEP else 0.5)
+        first = np.where(orders == 1, max(FIRM_ONCE * season, hold.season), NEVER)
+        times = lengths[:, None] / season
+        return [np.select([times >= YEARS_TO_LEARN, times >= SEEN_ONCE], [rise, first], NEVER)] * 2
 
-def _orders(season: float) -> "Floats":
-    """The orders of a season's harmonics; the one of two steps has no sine and is left out."""
-    most = int(np.ceil(season / 2)) - 1
-    return np.arange(1.0, (most if season <= EVERY_STEP else min(most, HARMONICS)) + 1)
+    def _orders(self, season: float) -> "Floats":
+        """The orders of a season's harmonics; the one of two steps has no sine and is left out."""
+        most = int(np.ceil(season / 2)) - 1
+        most = most if season <= EVERY_STEP else min(most, HARMONICS)
+        return np.arange(1.0, (1 if season in self.young else most) + 1)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,26 @@ def test_what_no_series_is_long_enough_to_learn_is_left_out_and_would_be_zero():
     np.testing.assert_allclose(lines[0], lines[1], atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("steps", "young", "waves"),
+    [(360, (), 0), (365, (365.25,), 2), (547, (365.25,), 2), (548, (), 20)],
+)
+def test_a_season_that_was_seen_once_has_its_first_harmonic_alone(steps, young, waves):
+    clock = Clock(steps - 1, 365.25, (7.0, 365.25)).for_length(steps)
+    assert clock.young == young
+    of_time = 2 + len(clock.knots) + 6  # level, slope, bends and the week
+    assert clock.columns(np.arange(steps)).shape[1] == of_time + waves
+
+
+def test_series_with_and_without_a_whole_season_are_held_each_by_its_own_length():
+    clock = Clock(599, 365.25, (365.25,))
+    unseen, once, twice = clock.holds(HOLD, np.array([300, 400, 600]))[:, -20:-10]
+    assert (unseen > 1e9).all()
+    assert once[0] == pytest.approx(0.05 * 365.25)
+    assert (once[1:] > 1e9).all()
+    assert twice.tolist() == [HOLD.season * order for order in range(1, 11)]
+
+
 def test_a_bend_moves_what_was_before_it_and_nothing_after_the_origin():
     columns = CLOCK.columns(np.arange(150))
     bends = columns[:, 2 : 2 + len(KNOTS)]

@@ -15,7 +15,10 @@ DAYS, AHEAD = 200, 21
 
 
 def days(count=5, seed=0, noise=0.05, start="2024-01-01"):
-    """Daily series with a week, a slope, promotions, missing days and a later start each."""
+    """Daily series with a week, a slope, promotions, missing days and a later start each.
+
+    All end on the same day: what is asked for begins after the last value that any of them has.
+    """
     draw = np.random.default_rng(seed)
     day = np.arange(DAYS + AHEAD)
     parts = []
@@ -30,7 +33,7 @@ def days(count=5, seed=0, noise=0.05, start="2024-01-01"):
                 "promo": promo,
             }
         )
-        kept = (draw.random(len(day)) >= 0.05 * kind) & (day >= 20 * kind) | (day >= DAYS)
+        kept = (draw.random(len(day)) >= 0.05 * kind) & (day >= 20 * kind) | (day >= DAYS - 1)
         parts.append(frame[kept])
     return pd.concat(parts, ignore_index=True)
 
@@ -68,6 +71,27 @@ def test_scaling_one_series_scales_its_forecast_and_no_other(factor, zeros):
     share = np.where(expected["series"] == "s1", factor, 1.0)
     for column in ("forecast", "lower", "upper"):
         np.testing.assert_allclose(said[column], expected[column] * share, rtol=1e-7, atol=1e-12)
+
+
+def test_a_season_that_was_seen_once_comes_again_but_not_with_every_wrinkle():
+    day = np.arange(365 + 90)
+    wave = np.sin(2 * np.pi * day / 365.25)
+    draw = np.random.default_rng(5)
+    wrinkles = np.repeat(draw.normal(0, 0.3, len(day) // 5), 5)[: len(day)]
+    truth = pd.DataFrame(
+        {
+            "series": "s0",
+            "time": pd.date_range("2023-01-01", periods=len(day)),
+            "target": np.exp(4 + 0.3 * wave + wrinkles),
+        }
+    )
+    history = truth.assign(target=truth["target"].where(day < 365))
+    model = HarmonicRegression(horizon=90, season_length=7)
+    said = np.log(model.fit(history).predict(history)["forecast"].to_numpy())
+    rise = np.polyfit(day[365:], said, 1)[0] * 90
+    assert 0.1 < rise < 0.3  # the wave's own is 0.3; without it, it would be a slope near zero
+    again = np.corrcoef(said - said.mean(), wrinkles[:90])[0, 1]
+    assert abs(again) < 0.5
 
 
 def test_week_trend_and_promotions_are_found_and_the_interval_keeps_what_it_promises():
