@@ -17,6 +17,7 @@ import os
 import pickle
 import re
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -25,7 +26,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from ml_platform.execution.cost import Cost
 from ml_platform.execution.engines.pool import LocalPool, Workers, pickled
@@ -50,6 +54,7 @@ HEAD_PATIENCE_S = 10.0
 
 _LOOK_S = 0.5
 _HEAD_LOOK_S = 2.0
+_SCRATCH = "ray-of-"
 
 
 @dataclass(frozen=True)
@@ -354,8 +359,10 @@ def _joined(ray: Any, place: Place) -> Iterator[Head]:
 @contextlib.contextmanager
 def _started(ray: Any, plan: Plan) -> Iterator[Head]:
     _refuse_without_token()
+    _sweep_scratch()
     # Short, for Ray makes sockets far below it, and their paths may have 107 letters at most.
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+    own = f"{_SCRATCH}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=own, ignore_cleanup_errors=True) as folder:
         ray.init(
             num_cpus=max(os.cpu_count() or 1, int(plan.cpus)),
             include_dashboard=False,
@@ -368,6 +375,14 @@ def _started(ray: Any, plan: Plan) -> Iterator[Head]:
             yield Head(ray.get_runtime_context().gcs_address, is_own=True)
         finally:
             ray.shutdown()
+
+
+def _sweep_scratch() -> None:
+    """Remove the folders of steps whose process was killed, with Ray's logs and sockets in them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

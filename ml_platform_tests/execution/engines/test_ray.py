@@ -4,11 +4,14 @@ import contextlib
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -51,13 +54,29 @@ def of_ray():
     return [name for name in found if "raylet" in name or "gcs" in name or "ray::" in name]
 
 
-def test_a_ray_of_ones_own_is_gone_after_the_step_and_the_signal_is_given_back():
+def test_a_ray_of_ones_own_is_gone_after_the_step_and_the_signal_is_given_back(monkeypatch):
+    # Short, as Ray wants it; one of a process that has ended, one of a process that lives.
+    temp = Path(tempfile.mkdtemp(prefix="t"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temp))
+    ended = (
+        subprocess.run(
+            [sys.executable, "-c", "import os; print(os.getpid())"],
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        .stdout.decode()
+        .strip()
+    )
+    for name in (f"ray-of-{ended}-x", f"ray-of-{os.getppid()}-x", "ray-of-mine"):
+        (temp / name / "session").mkdir(parents=True)
     before = signal.getsignal(signal.SIGTERM)
     found = run(lambda step: Made(None, {"pid": os.getpid()}), Plan(engine="ray", max_parallel=2))
     assert os.getpid() not in {one.made.metadata["pid"] for one in found.values()}
     assert not of_ray()
     assert signal.getsignal(signal.SIGTERM) is before
     assert "RAY_AUTH_TOKEN" not in os.environ
+    assert {one.name for one in temp.iterdir()} == {f"ray-of-{os.getppid()}-x", "ray-of-mine"}
+    shutil.rmtree(temp)
 
 
 def test_more_than_a_machine_has_is_refused_and_not_waited_for():
