@@ -11,7 +11,7 @@ The parts of a moment are arithmetic on numpy's datetime64, so that one row cost
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
@@ -63,6 +63,10 @@ class DateFormat:
         """Microseconds since 1970 in UTC (or in no zone), None when it is no such date."""
         match = _pattern(self.order, self.separator).fullmatch(text)
         return None if match is None else _microseconds(match)
+
+    def first(self, texts: Sequence[str]) -> str | None:
+        """The first of the texts that it can read."""
+        return next((text for text in texts if self.read(text) is not None), None)
 
     def zone(self, text: str) -> str | None:
         """The zone as the text writes it, None when it has none."""
@@ -259,11 +263,8 @@ def learn_format(texts: Sequence[str]) -> DateFormat | tuple[str, ...]:
     Day and month are told apart by the numbers above 12. Where no number is, or where some say
     one thing and some the other, a date would be a guess, and is refused.
     """
-    ways = {
-        one: [one.read(text) is not None for text in texts]
-        for one in _FORMATS
-        if any(one.read(text) is not None for text in texts[:_FIRST_LOOK])
-    }
+    looks = {one: one.first(texts[:_FIRST_LOOK]) for one in _FORMATS}
+    ways = {one: _reads(one, look, texts) for one, look in looks.items() if look is not None}
     best = max(ways, key=lambda one: sum(ways[one]), default=None)
     if best is None or sum(ways[best]) < _ENOUGH * len(texts):
         return _torn(ways, texts)
@@ -277,6 +278,15 @@ def learn_format(texts: Sequence[str]) -> DateFormat | tuple[str, ...]:
     return DateFormat(best.order, best.separator, _usual(texts, ways[best]))
 
 
+def _reads(way: DateFormat, sketch: str, texts: Sequence[str]) -> list[bool]:
+    """Whether each of the texts can be read so; `sketch` is one that can."""
+    _, wide = replace(way, sketch=sketch).read_wide(np.array(texts, object))
+    return [
+        is_read or way.read(text) is not None
+        for is_read, text in zip(wide.tolist(), texts, strict=True)
+    ]
+
+
 def _twin(written: DateFormat) -> DateFormat:
     """The format that the same text could be, with day and month the other way round."""
     other: dict[Order, Order] = {"dmy": "mdy", "mdy": "dmy", "ymd": "ymd"}
@@ -286,6 +296,8 @@ def _twin(written: DateFormat) -> DateFormat:
 
 def _torn(ways: Mapping[DateFormat, list[bool]], texts: Sequence[str]) -> tuple[str, ...]:
     """Says so when the texts are dates, but not all in one way."""
+    if not ways:
+        return ()
     shown: dict[DateFormat, str] = {}
     readable = 0
     for row, text in enumerate(texts):

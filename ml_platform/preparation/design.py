@@ -4,7 +4,7 @@ The strongest clue is often how far another column of the same row is from what 
 to be. Where that column is empty too, the clue is NaN; the estimators know what to do with that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +65,7 @@ class Design:
         plain += [_filled(numbers[name], self.usual[name]) for name in self.others]
         plain += self._of_time(told.rows)
         clues = [clue for name in self.partners for clue in self._deviations(told, name)]
-        return np.column_stack([*plain, *clues])
+        return stacked([*plain, *clues])
 
     def _of_time(self, rows: Rows) -> list[Numbers]:
         if rows.axis is None:
@@ -110,6 +110,8 @@ def _periods(rows: Rows) -> tuple[float, ...]:
 
 
 def _together_with(one: Numbers, other: Numbers) -> float:
+    step = len(one) // _USUAL_ROWS + 1
+    one, other = one[::step], other[::step]
     both = ~np.isnan(one) & ~np.isnan(other)
     if both.sum() < 3 or one[both].std() == 0 or other[both].std() == 0:  # noqa: PLR2004 - no correlation of two
         return 0.0
@@ -121,6 +123,11 @@ def _usual(values: Numbers) -> float:
     known = values[:: len(values) // _USUAL_ROWS + 1]
     known = known[~np.isnan(known)]
     return float(np.median(known)) if len(known) else 0.0
+
+
+def stacked(columns: Sequence[Numbers]) -> Matrix:
+    """Columns side by side, each in one piece; numpy's own puts rows in one piece, cell by cell."""
+    return np.array(columns).T
 
 
 def _filled(values: Numbers, by: float) -> Numbers:

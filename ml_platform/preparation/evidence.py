@@ -7,7 +7,7 @@ its keys chosen one after the other by what they gain on hidden cells.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +58,15 @@ def learn_evidence(
     """Count what is known: `target` is -1 where it is missing or hidden."""
     known = np.flatnonzero(target >= 0)
     target = target[known]
-    share = np.bincount(target, minlength=categories)[:categories] + _BELIEF
-    prior = np.log(share / share.sum())
+    prior = _prior(target, categories)
     tables = {key: _table(target, rows.keys[key][known], prior) for key in keys}
     return Evidence(prior, tables, {key: edges[key] for key in keys if key in edges})
+
+
+def _prior(target: Codes, categories: int) -> Numbers:
+    share = np.bincount(target, minlength=categories)[:categories] + _BELIEF
+    found: Numbers = np.log(share / share.sum())
+    return found
 
 
 def _table(target: Codes, codes: Codes, prior: Numbers) -> Scores:
@@ -109,8 +114,29 @@ def with_bands(rows: Rows, edges: Mapping[str, Numbers]) -> Rows:
     )
 
 
+@dataclass(frozen=True)
+class Sight:
+    """The rows by which keys are tried, without their hidden cells.
+
+    rows: some of the table's, or all. places: which of the table's these are, in order. long: the
+    codes, in all rows, of keys with so many groups that some rows tell too little of each.
+    """
+
+    rows: Rows
+    places: NDArray[np.intp]
+    long: Mapping[str, Codes] = field(default_factory=dict)
+
+    def told(self, key: str, target: Codes) -> tuple[Codes, Codes]:
+        """Of the rows in which a category is known: its codes, and those of a key."""
+        codes = self.long.get(key)
+        if codes is None:
+            codes, target = self.rows.keys[key], target[self.places]
+        known = np.flatnonzero(target >= 0)
+        return target[known], codes[known]
+
+
 def choose_keys(
-    target: Codes, hidden: NDArray[np.intp], rows: Rows, categories: int, candidates: Sequence[str]
+    target: Codes, hidden: NDArray[np.intp], sight: Sight, categories: int, wanted: Sequence[str]
 ) -> tuple[list[str], Mask]:
     """The keys whose evidence, added one by one, gets most of the hidden cells right.
 
@@ -120,13 +146,14 @@ def choose_keys(
     """
     seen = target.copy()
     seen[hidden] = -1
-    truth, asked = target[hidden], rows.take(hidden)
-    small = [
-        key for key in candidates if (int(rows.keys[key].max()) + 2) * categories <= _MOST_CELLS
-    ]
-    evidence = learn_evidence(seen, rows, categories, small, {})
-    said = {key: said_by(table, asked.keys[key]) for key, table in evidence.tables.items()}
-    total = np.tile(evidence.prior, (len(hidden), 1))
+    truth, asked = target[hidden], sight.rows.take(np.searchsorted(sight.places, hidden))
+    prior = _prior(seen[seen >= 0], categories)
+    said = {
+        key: said_by(_table(*sight.told(key, seen), prior), asked.keys[key])
+        for key in wanted
+        if (int(sight.rows.keys[key].max()) + 2) * categories <= _MOST_CELLS
+    }
+    total = np.tile(prior, (len(hidden), 1))
     best = _right(total, truth)
     chosen: list[str] = []
     while len(chosen) < _MOST_KEYS and said:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml_platform.preparation.classifiers import Classifier
 from ml_platform.preparation.columns import Column, Columns, Mask
@@ -109,14 +110,24 @@ class Filling:
         if not masks:
             return columns, {}
         filled = dict(columns)
+        lacking = any_of(np.array(list(masks.values())).T)
+        places = np.flatnonzero(lacking)
+        if len(places) < len(lacking):
+            columns = {name: column.take(places) for name, column in columns.items()}
         rows = self.roles.rows(columns)
-        rows = rows.with_keys(self._fill_categories(filled, rows, masks))
-        self._fill_numbers(filled, rows, masks)
+        here = {name: mask[places] for name, mask in masks.items()}
+        rows = rows.with_keys(self._fill_categories(filled, rows, here, places))
+        self._fill_numbers(filled, rows, here, places)
         return filled, masks
 
     def _fill_categories(
-        self, filled: dict[str, Column], rows: Rows, masks: Mapping[str, Mask]
+        self,
+        filled: dict[str, Column],
+        rows: Rows,
+        masks: Mapping[str, Mask],
+        places: NDArray[np.intp],
     ) -> dict[str, Codes]:
+        """Put what is missing into the columns, at the places of `rows`; the keys without gaps."""
         keys = {}
         for name, how in self.categories.items():
             if name not in masks:
@@ -125,19 +136,23 @@ class Filling:
             codes = how.of(rows.take(gaps))
             column = filled[name]
             values = column.values.copy()
-            values[gaps] = self.roles.coded[name][codes] if name in self.roles.coded else codes
+            values[places[gaps]] = self.roles.coded[name][codes] if name in self.roles.coded else codes
             filled[name] = column.with_values(values)
             keys[name] = rows.keys[name].copy()
             keys[name][gaps] = codes
         return keys
 
     def _fill_numbers(
-        self, filled: dict[str, Column], rows: Rows, masks: Mapping[str, Mask]
+        self,
+        filled: dict[str, Column],
+        rows: Rows,
+        masks: Mapping[str, Mask],
+        places: NDArray[np.intp],
     ) -> None:
         wanted = [name for name in self.numbers if name in masks]
         if not wanted:
             return
-        needed = np.flatnonzero(any_of(np.column_stack([masks[name] for name in wanted])))
+        needed = np.flatnonzero(any_of(np.array([masks[name] for name in wanted]).T))
         asked = {one for name in wanted for one in self.numbers[name].needs(name)}
         some = rows.take(needed)
         told = ask_all({name: self.surroundings[name] for name in sorted(asked)}, some)
@@ -146,5 +161,5 @@ class Filling:
             values = filled[name].values.copy()
             some_told = told if len(gaps) == len(needed) else told.take(gaps)
             found = self.numbers[name].of(name, some_told)
-            values[needed[gaps]] = out_of_unit(found, self.roles.unit(name))
+            values[places[needed[gaps]]] = out_of_unit(found, self.roles.unit(name))
             filled[name] = filled[name].with_values(values)

@@ -75,7 +75,7 @@ class Preparation:
         for name, reader in self.readers.items():
             read = reader.read(frame[name])
             columns[name] = read.column
-            cells[name] = (read.changed * RECODED | read.refused * REFUSED).astype(np.uint8)
+            cells[name] = read.marked(RECODED, REFUSED)
         return columns, cells
 
     def read_row(self, values: Mapping[str, object]) -> Columns:

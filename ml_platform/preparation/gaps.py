@@ -5,6 +5,8 @@ method that learns with all its neighbours in sight fails exactly there. So cell
 way the table's own gaps lie: its gaps, moved along.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,8 +55,16 @@ def beside(gaps: Mask, others: Mask) -> Mask:
     """`gaps`, and to their right the `others` in rows that have a gap, if there is any such."""
     if not gaps.shape[1] or not others.shape[1]:
         return gaps
-    along = others & any_of(gaps)[:, None]
-    return np.column_stack([gaps, along]) if along.any() else gaps
+    is_beside = any_of(gaps)
+    along = [other & is_beside for other in others.T]
+    if not any(other.any() for other in along):
+        return gaps
+    return side_by_side([*gaps.T, *along], len(gaps))
+
+
+def side_by_side(marks: Sequence[Mask], count: int) -> Mask:
+    """Marks of `count` rows as rows x columns, each column in one piece: they are read so."""
+    return np.array(marks, dtype=bool).reshape(len(marks), count).T
 
 
 def any_of(marks: Mask) -> Mask:

@@ -47,11 +47,7 @@ class Plain:
     def spread(self) -> tuple[Sequence[Any], NDArray[Any] | None]:
         """Its distinct cells and the code of each row's; else all cells and no codes."""
         cells = self.cells()
-        # Only of texts, for of other cells 1, 1.0 and True would be one.
-        if self.codes is not None or pd.api.types.infer_dtype(cells) != "string":
-            return cells.tolist(), self.codes
-        codes, distinct = pd.factorize(cells)
-        return distinct.tolist(), np.asarray(codes)
+        return (cells.tolist(), self.codes) if self.codes is not None else _distinct(cells)
 
     def cell(self, row: int) -> Any:
         """What stands in one row."""
@@ -62,8 +58,21 @@ class Plain:
         if self.form != "cells":
             return []
         step = 1 if self.codes is not None else max(1, len(self.array) // _SAMPLE)
-        known = [cell for cell in self.array[::step].tolist() if not is_null(cell)]
+        some = self.array[::step].tolist()
+        known = [cell for cell in some if type(cell) is str or not is_null(cell)]
         return known or [cell for cell in self.array.tolist() if not is_null(cell)][:_SAMPLE]
+
+
+def _distinct(cells: NDArray[Any]) -> tuple[list[Any], NDArray[Any] | None]:
+    """Of texts the distinct ones and the code of each row's; all of other cells, and no codes."""
+    try:
+        codes, distinct = pd.factorize(cells)
+    except TypeError:  # a list among them
+        return cells.tolist(), None
+    # Of other cells 1, 1.0 and True would be one; a text is like nothing but itself.
+    if not all(isinstance(one, str) for one in distinct):
+        return cells.tolist(), None
+    return distinct.tolist(), np.asarray(codes)
 
 
 def _objects(cells: Sequence[Any]) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from ml_platform.preparation.columns import Columns, Mask
 from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for
 from ml_platform.preparation.estimators import LEARN, Estimator
 from ml_platform.preparation.evidence import (
+    Sight,
     band_of,
     bands_of,
     choose_keys,
@@ -24,7 +25,7 @@ from ml_platform.preparation.evidence import (
     with_bands,
 )
 from ml_platform.preparation.filling import FREE, CategoryFill, Filling, Judged, NumberFill
-from ml_platform.preparation.gaps import any_of, beside, hidden_like
+from ml_platform.preparation.gaps import any_of, beside, hidden_like, side_by_side
 from ml_platform.preparation.roles import Codes, Numbers, Roles, Rows, learn_roles
 from ml_platform.preparation.surroundings import (
     Plan,
@@ -55,6 +56,8 @@ _HIDDEN_SHARE = 0.12
 _MOST_FOLDS = 5
 _LONG_ROWS = 100_000
 _SORTED_ROWS = 20_000
+_TRIED_ROWS = 20_000
+_ROWS_A_GROUP = 50
 _JUDGED_SHARE = 0.25
 _LEAST_KNOWN = 40
 _PROBE_CELLS = 3_000
@@ -134,33 +137,91 @@ def _learn_categories(
 ) -> tuple[dict[str, CategoryFill], dict[str, Judged], Rows]:
     """A fill for each category; the rows that come back have none of their gaps left."""
     names = (*roles.categories, *roles.as_names)
-    gaps = np.column_stack([rows.keys[n] < 0 for n in names]) if names else np.zeros((0, 0), bool)
-    all_gaps = beside(gaps, _gaps_in(rows.numbers)) if gaps.any() else gaps
-    hidden = hidden_like(all_gaps, _cells_to_hide(rows.count) // 2, wanted.seed, len(names))
-    edges = bands_of(rows.numbers) if gaps.any() else {}
-    banded = with_bands(rows, edges)
-    masked = _without(banded, names, hidden)
+    gaps = {name: rows.keys[name] < 0 for name in names}
+    table = _hidden_keys(rows, levels, names, gaps, wanted.seed)
     fills, judged, filled = {}, {}, {}
-    for place, name in enumerate(names):
+    for name in names:
         start = time.process_time()
-        where = np.flatnonzero(hidden[:, place])
-        where = where[:: len(where) // JUDGING_CELLS + 1]
         is_name = name in roles.as_names
         method = wanted.method_of_name(name) if is_name else wanted.method(name)
-        asked = (method, wanted.seed)
-        fill, verdict = _learn_category(name, (banded, masked), levels, where, edges, asked)
-        missing = np.flatnonzero(gaps[:, place])
+        fill, verdict = _learn_category(name, table, method, wanted.seed)
+        missing = np.flatnonzero(gaps[name])
         spent = time.process_time() - start
         fills[name], judged[name] = fill, replace(verdict, gaps=len(missing), seconds=spent)
         if len(missing):
             filled[name] = rows.keys[name].copy()
-            filled[name][missing] = fill.of(banded.take(missing))
+            filled[name][missing] = fill.of(rows.take(missing))
     return fills, judged, rows.with_keys(filled)
 
 
-def _gaps_in(numbers: Mapping[str, Numbers]) -> Mask:
-    gaps = [np.isnan(values) for values in numbers.values()]
-    return np.column_stack(gaps) if gaps else np.zeros((0, 0), bool)
+@dataclass(frozen=True)
+class _Keys:
+    """The rows that categories learn from, and those of their cells that are hidden.
+
+    hidden: of the categories and then of the numbers. judges: by category, the hidden rows that
+    judge. edges: the bounds of the numbers' bands. sight: what is left to see of some rows.
+    """
+
+    rows: Rows
+    levels: Mapping[str, int]
+    names: tuple[str, ...]
+    hidden: Mask
+    judges: Mapping[str, NDArray[np.intp]]
+    edges: Mapping[str, Numbers]
+    sight: Sight
+
+    def banded(self, keys: Sequence[str]) -> Rows:
+        """All rows, with those of these keys that are bands of numbers."""
+        return with_bands(self.rows, {key: self.edges[key] for key in keys if key in self.edges})
+
+    def masked(self, keys: Sequence[str]) -> Rows:
+        """The same without their hidden cells."""
+        return _without(self.banded(keys), self.names, self.hidden)
+
+
+def _hidden_keys(
+    rows: Rows,
+    levels: Mapping[str, int],
+    names: tuple[str, ...],
+    gaps: Mapping[str, Mask],
+    seed: int,
+) -> _Keys:
+    """Hide cells of the categories that have gaps, together with the numbers beside them."""
+    gappy = [gap for gap in gaps.values() if gap.any()]
+    of_keys = side_by_side(list(gaps.values()), rows.count)
+    of_numbers = side_by_side([np.isnan(v) for v in rows.numbers.values()] if gappy else [], rows.count)
+    all_gaps = beside(of_keys, of_numbers)
+    hidden = hidden_like(all_gaps, _cells_to_hide(rows.count) // 2, seed, len(names))
+    where = {name: np.flatnonzero(hidden[:, place]) for place, name in enumerate(names)}
+    judges = {name: rows_[:: len(rows_) // JUDGING_CELLS + 1] for name, rows_ in where.items()}
+    edges = bands_of(rows.numbers) if gappy else {}
+    sight = _sight(rows, levels, names, hidden, judges, edges)
+    return _Keys(rows, levels, names, hidden, judges, edges, sight)
+
+
+def _sight(
+    rows: Rows,
+    levels: Mapping[str, int],
+    names: tuple[str, ...],
+    hidden: Mask,
+    judges: Mapping[str, NDArray[np.intp]],
+    edges: Mapping[str, Numbers],
+) -> Sight:
+    """Rows by which keys are tried: all of a short table; of a long one every n-th, and judges."""
+    is_tried = np.zeros(rows.count, dtype=bool)
+    is_tried[:: rows.count // _TRIED_ROWS + 1] = True
+    for where in judges.values():
+        is_tried[where] = True
+    places = np.flatnonzero(is_tried)
+    some = _without(with_bands(rows.take(places), edges), names, hidden[places])
+    many = [name for name, count in levels.items() if count * _ROWS_A_GROUP > len(places)]
+    marks = dict(zip(names, hidden.T, strict=False))
+    long = {
+        name: np.where(marks[name], -1, rows.keys[name]) if name in marks else rows.keys[name]
+        for name in many
+        if len(places) < rows.count
+    }
+    return Sight(some, places, long)
 
 
 def _without(rows: Rows, names: Sequence[str], hidden: Mask) -> Rows:
@@ -176,15 +237,9 @@ def _without(rows: Rows, names: Sequence[str], hidden: Mask) -> Rows:
 
 
 def _learn_category(
-    name: str,
-    whole_and_masked: tuple[Rows, Rows],
-    levels: Mapping[str, int],
-    hidden: NDArray[np.intp],
-    edges: Mapping[str, Numbers],
-    asked: tuple[str, int],
+    name: str, table: _Keys, method: str, seed: int
 ) -> tuple[CategoryFill, Judged]:
-    (rows, masked), (method, seed) = whole_and_masked, asked
-    target, count = rows.keys[name], levels[name]
+    target, count, hidden = table.rows.keys[name], table.levels[name], table.judges[name]
     known = target[target >= 0]
     constant = int(np.argmax(np.bincount(known))) if len(known) else 0
     simple = CategoryFill("most_frequent", constant)
@@ -192,18 +247,18 @@ def _learn_category(
         wrong = float(np.mean(target[hidden] != constant)) if len(hidden) else None
         errors = {} if wrong is None else {"most_frequent": wrong}
         return simple, Judged("most_frequent", errors, len(hidden))
-    candidates = [key for key in rows.keys if key != name]
+    candidates = [key for key in table.sight.rows.keys if key != name]
     is_constant = target[hidden] == constant
-    keys, is_right = choose_keys(target, hidden, masked, count, candidates)
+    keys, is_right = choose_keys(target, hidden, table.sight, count, candidates)
     errors = {"most_frequent": _wrong(is_constant), "evidence": _wrong(is_right)}
     if method in MODELS:
         return _learn_classified(
-            target, masked, hidden, (keys, edges), (method, errors, constant, seed)
+            target, table.masked(keys), hidden, (keys, table.edges), (method, errors, constant, seed)
         )
     gained = is_right.astype(float) - is_constant
     if not keys or gained.mean() <= _OF_CHOSEN_KEYS * gained.std() / np.sqrt(len(gained)):
         return simple, Judged("most_frequent", errors, len(hidden), recoverable=False)
-    evidence = learn_evidence(target, rows, count, keys, edges)
+    evidence = learn_evidence(target, table.banded(keys), count, keys, table.edges)
     return CategoryFill("evidence", constant, evidence), Judged("evidence", errors, len(hidden))
 
 
@@ -330,9 +385,9 @@ def _lessons(
     of it again would double the cost for the sake of a few in a hundred.
     """
     rows = table.rows
-    gaps = np.column_stack([np.isnan(rows.numbers[name]) for name in targets])
+    gaps = side_by_side([np.isnan(rows.numbers[name]) for name in targets], rows.count)
     keys = [table.unfilled[name] < 0 for name in table.categories]
-    all_gaps = beside(gaps, np.column_stack(keys)) if keys else gaps
+    all_gaps = beside(gaps, side_by_side(keys, rows.count))
     per_fold = _cells_to_hide(rows.count)
     folds = int(np.clip(np.ceil(TRAINING_CELLS / per_fold), 1, _MOST_FOLDS))
     parts: dict[str, list[_Lesson]] = {name: [] for name in targets}

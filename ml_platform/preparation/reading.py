@@ -35,7 +35,7 @@ from ml_platform.preparation.dates import DateFormat, learn_format
 from ml_platform.preparation.plain import Plain, plain_of
 
 _ENOUGH = 0.95
-_SAMPLE, _FEW, _MANY = 2_000, 1_000, 50_000
+_SAMPLE, _FEW, _MANY = 2_000, 500, 50_000
 _CODE_SHARE = 0.001
 _SENTENCE, _PHRASE = 6, 3  # words
 _MOST_DECIMALS = 9
@@ -77,6 +77,10 @@ class Read:
     column: Column
     changed: Mask
     refused: Mask
+
+    def marked(self, changed: int, refused: int) -> NDArray[np.uint8]:
+        """Of each cell one byte, in which these bits say what was done to it."""
+        return self.changed * np.uint8(changed) | self.refused * np.uint8(refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ def learn_and_read(name: str, values: pd.Series, kind: Kind | None = None) -> tu
             _must_fit(reader, read, said)
         elif not _holds(reader, read, marks):
             reader, read, marks = _learn_levels(name, plain)
-    return _finish(reader, read, marks, (*said, *_described(reader, plain, sample))), read
+    return _finish(reader, read, marks, (*said, *_described(reader, plain, sample, marks))), read
 
 
 # --- Reading all cells
@@ -314,11 +318,12 @@ def _guess_moment(
     if dates < _ENOUGH * counts.total():
         return Reader(name, "category"), ()
     cells = _some([cell for cell in sample if isinstance(cell, str)], _FEW)
-    texts = [word for cell in cells if (word := words_in(cell)[0])]
+    words = {cell: words_in(cell)[0] for cell in set(cells)}
+    texts = [word for cell in cells if (word := words[cell])]
     written = learn_format(texts) if texts else _ISO
     if isinstance(written, tuple) and written:  # perhaps the other rows tell
-        words = {words_in(cell)[0] for cell in plain.spread()[0] if isinstance(cell, str)}
-        written = learn_format(_some(sorted(word for word in words if word), _MANY))
+        others = {words_in(cell)[0] for cell in plain.spread()[0] if isinstance(cell, str)}
+        written = learn_format(_some(sorted(word for word in others if word), _MANY))
     if isinstance(written, tuple):
         return Reader(name, "category"), tuple(f"{said}: left as categories" for said in written)
     return Reader(name, "moment", dates=written), ()
@@ -397,7 +402,9 @@ def _mixed(reader: Reader, read: Read, plain: Plain) -> str:
     return f"mixed: {len(rows):,} cells of {known:,} are no {what}: {', '.join(shown)}{more}"
 
 
-def _described(reader: Reader, plain: Plain, sample: list[Any]) -> tuple[str, ...]:
+def _described(
+    reader: Reader, plain: Plain, sample: list[Any], marks: Marks
+) -> tuple[str, ...]:
     """What the types and the spelling say."""
     if plain.said == "durations" and reader.kind == "number":
         return ("durations, in seconds",)
@@ -407,7 +414,7 @@ def _described(reader: Reader, plain: Plain, sample: list[Any]) -> tuple[str, ..
         }
         shown = ", ".join(map(repr, sorted(words)))
         return (f"{len(words)} spellings of true and false: {shown}",) if words else ()
-    if reader.kind != "moment":
+    if reader.kind != "moment" or not (marks & Note.ZONED).any():
         return ()
     zones = {plain.zone, *(_zone_of(reader, cell) or "" for cell in _some(sample, _FEW))} - {""}
     shown = ", ".join(sorted(zones)[:5])

@@ -124,7 +124,7 @@ def _read_all(
             name, frame[name], options.columns.get(name, {}).get("kind")
         )
         columns[name] = read.column
-        cells[name] = (read.changed * RECODED | read.refused * REFUSED).astype(np.uint8)
+        cells[name] = read.marked(RECODED, REFUSED)
     return readers, columns, cells
 
 

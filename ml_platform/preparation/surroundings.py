@@ -74,8 +74,9 @@ class Timeline:
     @cached_property
     def _scale(self) -> float:
         """Seconds below which two times count as one: the usual step within a group."""
-        steps = np.diff(self.times)[np.diff(self.groups) == 0]
-        steps = steps[steps > 0]
+        cells = np.arange(1, len(self.times), len(self.times) // _PLANNED_ROWS + 1)
+        steps = self.times[cells] - self.times[cells - 1]
+        steps = steps[(steps > 0) & (self.groups[cells] == self.groups[cells - 1])]
         return float(np.median(steps)) / 10 if len(steps) else 1.0
 
     def _key(self, groups: Codes, times: Numbers) -> Numbers:
@@ -167,14 +168,22 @@ class Timeline:
 
 def order_of(groups: Codes, times: Numbers) -> NDArray[np.intp]:
     """The order by group and then by time; quick where rows already lie in the order of time."""
-    codes = groups
-    if len(codes) and codes.min() > -_SHORT and codes.max() < _SHORT:
-        # numpy sorts short integers by radix, in a tenth of the time.
-        codes = codes.astype(np.int16)
     if np.all(times[1:] >= times[:-1]):
-        return np.argsort(codes, kind="stable")
+        return _order_of_codes(groups)
     by_time = np.argsort(times, kind="stable")
-    return by_time[np.argsort(codes[by_time], kind="stable")]
+    return by_time[_order_of_codes(groups[by_time])]
+
+
+def _order_of_codes(codes: Codes) -> NDArray[np.intp]:
+    """A stable order; numpy sorts short integers by radix, in a tenth of the time."""
+    low, high = (int(codes.min()), int(codes.max())) if len(codes) else (0, 0)
+    if high - low <= _SHORT:
+        return np.argsort((codes - low).astype(np.int16), kind="stable")
+    if high - low > _SHORT * _SHORT:
+        return np.argsort(codes, kind="stable")
+    upper, lower = np.divmod(codes - low, _SHORT)
+    first = np.argsort(lower.astype(np.int16), kind="stable")
+    return first[np.argsort(upper.astype(np.int16)[first], kind="stable")]
 
 
 def group_means(codes: Codes, values: Numbers, levels: int) -> Table:
@@ -349,7 +358,8 @@ def _with_best(base: Surroundings, values: Numbers, near: Numbers, rows: Rows) -
     some = of_rows[:: len(of_rows) // _PLANNED_ROWS + 1]
     bands = np.quantile(some, np.linspace(0, 1, _SIMILAR_BANDS + 1)[1:-1])
     known = ~np.isnan(values) & (best >= 0)
-    banded = groups * (_SIMILAR_BANDS + 1) + np.searchsorted(bands, of_rows)
+    # Of the groups and not of the rows, of which there are many more.
+    banded = groups * (_SIMILAR_BANDS + 1) + np.searchsorted(bands, ratio)[best]
     return Surroundings(
         plan,
         base.mean,

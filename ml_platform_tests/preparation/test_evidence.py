@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ml_platform.preparation.evidence import (
+    Sight,
     band_of,
     bands_of,
     choose_keys,
@@ -23,6 +24,10 @@ SIZE = np.where(MARKET == 2, 100.0, 10.0) + DRAW.normal(size=ROWS)
 
 def rows():
     return Rows({"size": SIZE}, {"store": STORE, "luck": LUCK}, None, ROWS)
+
+
+def sight():
+    return Sight(rows(), np.arange(ROWS))
 
 
 def hidden(every=10):
@@ -60,14 +65,14 @@ def test_missing_and_unseen_groups_say_nothing():
 
 def test_the_key_that_tells_is_chosen_and_the_one_of_luck_is_not():
     _, where = hidden()
-    keys, is_right = choose_keys(MARKET, where, rows(), 4, ["luck", "store"])
+    keys, is_right = choose_keys(MARKET, where, sight(), 4, ["luck", "store"])
     assert keys == ["store"]
     assert is_right.all()
 
 
 def test_no_key_is_chosen_when_none_helps():
     _, where = hidden(2)
-    keys, is_right = choose_keys(MARKET, where, rows(), 4, ["luck"])
+    keys, is_right = choose_keys(MARKET, where, sight(), 4, ["luck"])
     assert is_right.mean() == pytest.approx(max(np.bincount(MARKET[where])) / len(where), abs=0.05)
     assert keys in ([], ["luck"])
 
