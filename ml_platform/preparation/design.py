@@ -17,7 +17,9 @@ Matrix = NDArray[np.float64]
 
 DAY_S, WEEK_S, YEAR_S = 86_400.0, 604_800.0, 31_556_952.0
 MOST_PARTNERS = 8
-_USUAL_ROWS = 20_000
+_LEAST_TOGETHER = 0.1
+"""The correlation below which two columns have nothing to tell each other: 1 % of the variance."""
+
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,51 @@ class Told:
     rows: Rows
     of: Mapping[str, Mapping[str, Numbers]]
 
-    def take(self, rows: NDArray[np.intp]) -> "Told":
-        """Some of the rows."""
-        some = {n: {f: v[rows] for f, v in told.items()} for n, told in self.of.items()}
-        return Told(self.rows.take(rows), some)
+
+def ask_all(
+    surroundings: Mapping[str, Surroundings],
+    rows: Rows,
+    wanted: Mapping[str, NDArray[np.intp]],
+    needs: Mapping[str, Sequence[str]],
+) -> dict[str, Told]:
+    """Ask the surroundings about some of the rows for each target, each row only once.
+
+    Args:
+        surroundings: by column.
+        rows: the rows.
+        wanted: by target, which of the rows, in order.
+        needs: by target, the columns whose surroundings are told.
+    """
+    of: dict[str, dict[str, Mapping[str, Numbers]]] = {target: {} for target in wanted}
+    for name in dict.fromkeys(one for target in wanted for one in needs[target]):
+        targets = [target for target in wanted if name in needs[target]]
+        places = _union([wanted[target] for target in targets], rows.count)
+        said = surroundings[name].ask(_some(rows, places))
+        for target in targets:
+            of[target][name] = _at(said, places, wanted[target])
+    return {target: Told(_some(rows, which), of[target]) for target, which in wanted.items()}
 
 
-def ask_all(surroundings: Mapping[str, Surroundings], rows: Rows) -> Told:
-    """Ask all surroundings about the same rows."""
-    return Told(rows, {name: one.ask(rows) for name, one in surroundings.items()})
+def _union(places: Sequence[NDArray[np.intp]], count: int) -> NDArray[np.intp]:
+    if len(places) == 1:
+        return places[0]
+    is_in = np.zeros(count, dtype=bool)
+    for some in places:
+        is_in[some] = True
+    return np.flatnonzero(is_in)
+
+
+def _some(rows: Rows, places: NDArray[np.intp]) -> Rows:
+    return rows if len(places) == rows.count else rows.take(places)
+
+
+def _at(
+    said: Mapping[str, Numbers], places: NDArray[np.intp], which: NDArray[np.intp]
+) -> Mapping[str, Numbers]:
+    if len(which) == len(places):
+        return said
+    at = np.searchsorted(places, which)
+    return {word: values[at] for word, values in said.items()}
 
 
 @dataclass(frozen=True)
@@ -83,18 +121,34 @@ class Design:
         return partner - of["similar"], told.of[self.target]["scaled"] * times
 
 
-def design_for(target: str, filled: tuple[str, ...], rows: Rows, has_calendar: bool) -> Design:  # noqa: FBT001 - read at its one call
+def design_for(
+    target: str,
+    filled: tuple[str, ...],
+    rows: Rows,
+    rest: Mapping[str, Numbers],
+    *,
+    has_calendar: bool,
+) -> Design:
     """Choose what the target's estimator sees: the partners that go with it most.
+
+    A column that goes with it in nothing is no partner: its surroundings would be asked in vain.
 
     Args:
         target: the column to fill.
         filled: all columns that have surroundings.
-        rows: training rows.
+        rows: training rows, or some of them.
+        rest: what its groups leave of each of these columns; two that stand for the size of a
+            shop may have nothing in common within one, and two others only there.
         has_calendar: whether the axis is time, whose day, week and year repeat.
     """
     known = rows.numbers
-    near = {n: _together_with(known[target], known[n]) for n in filled if n != target}
-    partners = tuple(sorted(near, key=lambda n: -near[n])[:MOST_PARTNERS])
+    near = {
+        name: max(_together_with(of[target], of[name]) for of in (known, rest))
+        for name in filled
+        if name != target
+    }
+    worthy = [name for name in near if near[name] >= _LEAST_TOGETHER]
+    partners = tuple(sorted(worthy, key=lambda n: -near[n])[:MOST_PARTNERS])
     others = tuple(name for name in known if name != target and name not in partners)
     usual = {name: _usual(known[name]) for name in (*partners, *others)}
     return Design(target, partners, others, usual, _periods(rows) if has_calendar else ())
@@ -110,8 +164,6 @@ def _periods(rows: Rows) -> tuple[float, ...]:
 
 
 def _together_with(one: Numbers, other: Numbers) -> float:
-    step = len(one) // _USUAL_ROWS + 1
-    one, other = one[::step], other[::step]
     both = ~np.isnan(one) & ~np.isnan(other)
     if both.sum() < 3 or one[both].std() == 0 or other[both].std() == 0:  # noqa: PLR2004 - no correlation of two
         return 0.0
@@ -119,9 +171,7 @@ def _together_with(one: Numbers, other: Numbers) -> float:
 
 
 def _usual(values: Numbers) -> float:
-    """The median, of some rows where there are many."""
-    known = values[:: len(values) // _USUAL_ROWS + 1]
-    known = known[~np.isnan(known)]
+    known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) else 0.0
 
 

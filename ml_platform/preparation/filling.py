@@ -152,14 +152,11 @@ class Filling:
         wanted = [name for name in self.numbers if name in masks]
         if not wanted:
             return
-        needed = np.flatnonzero(any_of(np.array([masks[name] for name in wanted]).T))
-        asked = {one for name in wanted for one in self.numbers[name].needs(name)}
-        some = rows.take(needed)
-        told = ask_all({name: self.surroundings[name] for name in sorted(asked)}, some)
+        gaps = {name: np.flatnonzero(masks[name]) for name in wanted}
+        needs = {name: self.numbers[name].needs(name) for name in wanted}
+        told = ask_all(self.surroundings, rows, gaps, needs)
         for name in wanted:
-            gaps = np.flatnonzero(masks[name][needed])
             values = filled[name].values.copy()
-            some_told = told if len(gaps) == len(needed) else told.take(gaps)
-            found = self.numbers[name].of(name, some_told)
-            values[places[needed[gaps]]] = out_of_unit(found, self.roles.unit(name))
+            found = self.numbers[name].of(name, told[name])
+            values[places[gaps[name]]] = out_of_unit(found, self.roles.unit(name))
             filled[name] = filled[name].with_values(values)

@@ -25,13 +25,14 @@ from ml_platform.preparation.evidence import (
     with_bands,
 )
 from ml_platform.preparation.filling import FREE, CategoryFill, Filling, Judged, NumberFill
-from ml_platform.preparation.gaps import any_of, beside, hidden_like, side_by_side
+from ml_platform.preparation.gaps import beside, hidden_like, side_by_side
 from ml_platform.preparation.roles import Codes, Numbers, Roles, Rows, learn_roles
 from ml_platform.preparation.surroundings import (
     Plan,
     Surroundings,
     choose_plan,
     learn_surroundings,
+    left_by_groups,
 )
 
 SIMPLE_NUMBERS = ("mean", "median", "most_frequent", "constant")
@@ -57,6 +58,7 @@ _MOST_FOLDS = 5
 _LONG_ROWS = 100_000
 _SORTED_ROWS = 20_000
 _TRIED_ROWS = 20_000
+_DESIGNED_ROWS = 20_000
 _ROWS_A_GROUP = 50
 _JUDGED_SHARE = 0.25
 _LEAST_KNOWN = 40
@@ -334,9 +336,12 @@ def _learn_numbers(
     if not targets:
         return fills, judged, {}
     plans = {name: choose_plan(numbers[name], table.rows, table.levels) for name in targets}
-    lessons, surroundings = _lessons(targets, plans, table)
+    designs = _designs(targets, plans, table)
+    lessons, surroundings = _lessons(designs, plans, table)
     with ThreadPoolExecutor(max(1, wanted.jobs)) as pool:
-        found = pool.map(lambda name: _learn_number(name, targets, lessons[name], table), targets)
+        found = pool.map(
+            lambda name: _learn_number(fills[name], designs[name], lessons[name], table), targets
+        )
         for name, (fill, verdict) in zip(targets, found, strict=True):
             fills[name] = fill
             judged[name] = replace(verdict, gaps=judged[name].gaps)
@@ -345,6 +350,22 @@ def _learn_numbers(
         if name not in surroundings:
             surroundings[name] = learn_surroundings(numbers[name], table.rows, plans[name])
     return fills, judged, {name: surroundings[name] for name in needed}
+
+
+def _designs(
+    targets: tuple[str, ...], plans: Mapping[str, Plan], table: _Table
+) -> dict[str, Design]:
+    """What the estimator of each target sees, chosen by some of the rows."""
+    rows = table.rows
+    some = rows.take(np.arange(0, rows.count, rows.count // _DESIGNED_ROWS + 1))
+    rest = {
+        name: left_by_groups(plans[name].groups(plans[name].time_key, some), some.numbers[name])
+        for name in targets
+    }
+    return {
+        name: design_for(name, targets, some, rest, has_calendar=table.has_calendar)
+        for name in targets
+    }
 
 
 def _is_learnt(values: Numbers, method: str) -> bool:
@@ -377,14 +398,14 @@ def _cells_to_hide(count: int) -> int:
 
 
 def _lessons(
-    targets: tuple[str, ...], plans: Mapping[str, Plan], table: _Table
+    designs: Mapping[str, Design], plans: Mapping[str, Plan], table: _Table
 ) -> tuple[dict[str, _Lesson], dict[str, Surroundings]]:
     """Hide cells, once for a long table and several times for a short one, and ask about them.
 
     A long table keeps the surroundings that were learnt without the few hidden cells; to learn all
     of it again would double the cost for the sake of a few in a hundred.
     """
-    rows = table.rows
+    rows, targets = table.rows, tuple(designs)
     gaps = side_by_side([np.isnan(rows.numbers[name]) for name in targets], rows.count)
     keys = [table.unfilled[name] < 0 for name in table.categories]
     all_gaps = beside(gaps, side_by_side(keys, rows.count))
@@ -394,15 +415,17 @@ def _lessons(
     has_judged = np.zeros_like(gaps)
     for fold in range(folds):
         hidden = hidden_like(all_gaps, per_fold, table.wanted.seed + fold, len(targets))
-        told, asked, around = _asked(hidden, targets, plans, table)
+        # Another round may hide the same cells; who has learnt them would judge by heart.
+        new = hidden[:, : len(targets)] & ~has_judged
+        wanted = {
+            name: _spread(np.flatnonzero(new[:, place]), 2 * TRAINING_CELLS)
+            for place, name in enumerate(targets)
+        }
+        told, around = _asked(hidden, wanted, designs, plans, table)
         for place, name in enumerate(targets):
-            # Another round may hide the same cells; who has learnt them would judge by heart.
-            known = hidden[asked, place] & ~has_judged[asked, place]
-            of_it = _spread(np.flatnonzero(known), 2 * TRAINING_CELLS)
-            judges = _judges(len(of_it), fold, folds, table.wanted.seed)
-            has_judged[asked[of_it[judges]], place] = True
-            truth = rows.numbers[name][asked[of_it]]
-            parts[name].append(_Lesson(told.take(of_it), truth, judges))
+            judges = _judges(len(wanted[name]), fold, folds, table.wanted.seed)
+            has_judged[wanted[name][judges], place] = True
+            parts[name].append(_Lesson(told[name], rows.numbers[name][wanted[name]], judges))
     kept = around if rows.count > _LONG_ROWS else {}
     return {name: _joined(lessons) for name, lessons in parts.items()}, kept
 
@@ -422,20 +445,27 @@ def _judges(count: int, fold: int, folds: int, seed: int) -> Mask:
 
 
 def _asked(
-    hidden: Mask, targets: tuple[str, ...], plans: Mapping[str, Plan], table: _Table
-) -> tuple[Told, NDArray[np.intp], dict[str, Surroundings]]:
-    """What is told of the rows with hidden cells by all that is not hidden."""
+    hidden: Mask,
+    wanted: Mapping[str, NDArray[np.intp]],
+    designs: Mapping[str, Design],
+    plans: Mapping[str, Plan],
+    table: _Table,
+) -> tuple[dict[str, Told], dict[str, Surroundings]]:
+    """What is told of rows with hidden cells, by target, by all that is not hidden."""
     rows = table.rows
     left = {
         name: np.where(hidden[:, place], np.nan, rows.numbers[name])
-        for place, name in enumerate(targets)
+        for place, name in enumerate(designs)
     }
-    asked = np.flatnonzero(any_of(hidden[:, : len(targets)]))
-    seen = rows.with_numbers(left)
-    around = {name: learn_surroundings(left[name], rows, plans[name]) for name in targets}
-    hidden_keys = hidden[asked, len(targets) :]
-    told = ask_all(around, _refilled(seen.take(asked), hidden_keys, table))
-    return told, asked, around
+    around = {name: learn_surroundings(left[name], rows, plans[name]) for name in designs}
+    is_asked = np.zeros(rows.count, dtype=bool)
+    for which in wanted.values():
+        is_asked[which] = True
+    asked = np.flatnonzero(is_asked)
+    seen = _refilled(rows.with_numbers(left).take(asked), hidden[asked, len(designs) :], table)
+    places = {name: np.searchsorted(asked, which) for name, which in wanted.items()}
+    needs = {name: (name, *design.partners) for name, design in designs.items()}
+    return ask_all(around, seen, places, needs), around
 
 
 def _refilled(rows: Rows, hidden: Mask, table: _Table) -> Rows:
@@ -516,17 +546,16 @@ def _is_gain(before: Numbers, after: Numbers) -> bool:
 
 
 def _learn_number(
-    name: str, targets: tuple[str, ...], lesson: _Lesson, table: _Table
+    simple: NumberFill, design: Design, lesson: _Lesson, table: _Table
 ) -> tuple[NumberFill, Judged]:
     """Let the candidates learn, judge them, and take the best or the one that was asked for."""
     start = time.thread_time()
+    name = design.target
     method, decimals = table.wanted.method(name), table.wanted.decimals.get(name)
-    simple = _constant(name, table.rows.numbers[name], table.wanted)
     race = _Race(name, lesson, {}, {}, float(np.nanmean(table.rows.numbers[name])))
     if len(race.judges) < 2 or lesson.is_judge.all():  # noqa: PLR2004 - nothing to judge by
         return simple, Judged(simple.method, recoverable=False)
     race.judge("median", np.full(len(race.judges), simple.constant))
-    design = design_for(name, targets, table.rows, has_calendar=table.has_calendar)
     _let_race(race, design, IN_RACE if method == "auto" else (method,), table)
     chosen = _winner(race) if method == "auto" else method
     seconds = time.thread_time() - start

@@ -30,6 +30,7 @@ _LEAST_EFFECT = 0.002
 
 _SHORT = np.iinfo(np.int16).max
 _PLANNED_ROWS = 20_000
+_MANY_ASKED = 1_000
 
 Table = NDArray[np.float64]
 
@@ -48,8 +49,10 @@ class Timeline:
     @classmethod
     def of(cls, groups: Codes, times: Numbers, values: Numbers) -> "Timeline":
         """Keep what is known; `order_of` is what takes the time here."""
-        known = np.flatnonzero(~np.isnan(values) & ~np.isnan(times))
-        order = known[order_of(groups[known], times[known])]
+        known = ~(np.isnan(values) | np.isnan(times))
+        if not known.all():
+            groups, times, values = groups[known], times[known], values[known]
+        order = order_of(groups, times)
         return cls(groups[order], times[order], values[order])
 
     def __getstate__(self) -> dict[str, NDArray[Any]]:
@@ -87,7 +90,14 @@ class Timeline:
 
     def places(self, groups: Codes, times: Numbers) -> NDArray[np.intp]:
         """How many known cells lie before each row."""
-        return np.searchsorted(self._keys, self._key(groups, times))
+        keys = self._key(groups, times)
+        if len(keys) < _MANY_ASKED:
+            return np.searchsorted(self._keys, keys)
+        # In order, each search begins where the one before has ended, and memory is read once.
+        order = np.argsort(keys)
+        found = np.empty(len(keys), dtype=np.intp)
+        found[order] = np.searchsorted(self._keys, keys[order])
+        return found
 
     @cached_property
     def _starts(self) -> NDArray[np.intp]:
@@ -124,13 +134,22 @@ class Timeline:
 
     def among_themselves(self) -> Numbers:
         """For each known cell the mean of the few around it, without itself."""
-        if not len(self.values):
+        count = len(self.values)
+        if not count:
             return self.values
-        place = np.arange(len(self.values))
-        starts = np.flatnonzero(np.r_[True, np.diff(self.groups) != 0])
-        lengths = np.diff(np.r_[starts, len(place)])
-        first = np.repeat(starts, lengths)
-        return self._window(place, place + 1, first, np.repeat(starts + lengths, lengths), _NEAR)
+        found, span = np.empty(count), 2 * _NEAR + 1
+        inner = self._sums[span:] - self._sums[:-span] - self.values[_NEAR : count - _NEAR]
+        found[_NEAR : count - _NEAR] = inner / (span - 1)
+        # Near the ends of a group there are fewer.
+        starts = np.flatnonzero(np.diff(self.groups, prepend=self.groups[0] - 1))
+        ends = np.append(starts[1:], count)
+        is_near = np.zeros(count, dtype=bool)
+        for away in range(-_NEAR, _NEAR):
+            is_near[np.clip(np.append(starts, count) + away, 0, count - 1)] = True
+        place = np.flatnonzero(is_near)
+        group = np.searchsorted(starts, place, side="right") - 1
+        found[place] = self._window(place, place + 1, starts[group], ends[group], _NEAR)
+        return found
 
     def _window(
         self,
@@ -188,10 +207,26 @@ def _order_of_codes(codes: Codes) -> NDArray[np.intp]:
 
 def group_means(codes: Codes, values: Numbers, levels: int) -> Table:
     """The mean of each group, drawn towards 0 where rows are few; the last two are of none."""
-    known = np.flatnonzero(~np.isnan(values) & (codes >= 0))
-    codes = codes[known]
-    total = np.bincount(codes, weights=values[known], minlength=levels + 2)
-    return total / (np.bincount(codes, minlength=levels + 2) + SHRINKAGE)
+    total, count = _totals(codes, values, levels)
+    return total / (count + SHRINKAGE)
+
+
+def _totals(codes: Codes, values: Numbers, levels: int) -> tuple[Table, Table]:
+    """The sum and the number of known values of each group, and nothing for two more."""
+    known = ~np.isnan(values)
+    if not known.all():
+        codes, values = codes[known], values[known]
+    at = codes + 1  # those without a group come first, and are left away
+    total = np.bincount(at, weights=values, minlength=levels + 3)[1:]
+    count = np.bincount(at, minlength=levels + 3)[1:].astype(np.float64)
+    total[levels:], count[levels:] = 0.0, 0.0
+    return total, count
+
+
+def left_by_groups(codes: Codes, values: Numbers) -> Numbers:
+    """How far each value is from the mean of its group."""
+    levels = int(codes.max(initial=-1)) + 1
+    return values - looked_up(group_means(codes, values, levels), codes)
 
 
 def looked_up(table: Table, codes: Codes) -> Numbers:
@@ -335,31 +370,40 @@ def learn_surroundings(values: Numbers, rows: Rows, plan: Plan) -> Surroundings:
     line, order = _line(values, groups, axis)
     near = np.full(len(values), mean)
     near[order] = _or(line.among_themselves(), np.full(len(order), mean))
-    near[np.isnan(values)] = np.nan
-    effects, left = {}, values - near
-    for key in plan.effects:
-        codes = rows.keys[key]
+    known = np.flatnonzero(~np.isnan(values))
+    keys = {key: rows.keys[key][known] for key in plan.effects}
+    seen = _Seen(groups[known], axis[known], values[known], near[known], keys)
+    effects, left = {}, seen.values - seen.near
+    for key, codes in keys.items():
         effects[key] = group_means(codes, left, plan.levels[key])
         left = left - looked_up(effects[key], codes)
     nothing = Timeline(groups[:0], axis[:0], values[:0])
     empty = Surroundings(
         plan, mean, line, effects, np.ones(2), np.zeros(0), nothing, nothing, np.zeros(2)
     )
-    return _with_best(empty, values, near, rows) if plan.effects else empty
+    return _with_best(empty, seen) if plan.effects else empty
 
 
-def _with_best(base: Surroundings, values: Numbers, near: Numbers, rows: Rows) -> Surroundings:
+@dataclass(frozen=True)
+class _Seen:
+    """The known cells of a column: group and time, value, the mean around, codes of the effects."""
+
+    groups: Codes
+    times: Numbers
+    values: Numbers
+    near: Numbers
+    keys: Mapping[str, Codes]
+
+
+def _with_best(base: Surroundings, seen: _Seen) -> Surroundings:
     """Add what the strongest group tells: its ratio to its surroundings, its like, itself."""
     plan = base.plan
-    best, levels = rows.keys[plan.effects[0]], plan.levels[plan.effects[0]]
-    groups, axis = plan.times(rows)
-    ratio = _ratios(best, values, near, levels, base.mean)
-    of_rows = looked_up(ratio, best)
-    some = of_rows[:: len(of_rows) // _PLANNED_ROWS + 1]
+    best, levels = seen.keys[plan.effects[0]], plan.levels[plan.effects[0]]
+    ratio = _ratios(best, seen, levels, base.mean)
+    some = looked_up(ratio, best[:: len(best) // _PLANNED_ROWS + 1])
     bands = np.quantile(some, np.linspace(0, 1, _SIMILAR_BANDS + 1)[1:-1])
-    known = ~np.isnan(values) & (best >= 0)
     # Of the groups and not of the rows, of which there are many more.
-    banded = groups * (_SIMILAR_BANDS + 1) + np.searchsorted(bands, ratio)[best]
+    banded = seen.groups * (_SIMILAR_BANDS + 1) + looked_up(np.searchsorted(bands, ratio), best)
     return Surroundings(
         plan,
         base.mean,
@@ -367,18 +411,17 @@ def _with_best(base: Surroundings, values: Numbers, near: Numbers, rows: Rows) -
         base.effects,
         ratio,
         bands,
-        Timeline.of(banded, axis, values),
-        Timeline.of(best, axis, values),
-        np.r_[np.bincount(best[known], minlength=levels)[:levels], 0.0, 0.0],
+        Timeline.of(banded, seen.times, seen.values),
+        Timeline.of(best, seen.times, seen.values),
+        _totals(best, seen.values, levels)[1],
     )
 
 
-def _ratios(codes: Codes, values: Numbers, near: Numbers, levels: int, mean: float) -> Table:
+def _ratios(codes: Codes, seen: _Seen, levels: int, mean: float) -> Table:
     """How many times its surroundings each group has; 1 for none, and near 1 for few rows."""
-    known = ~np.isnan(values) & (codes >= 0)
     belief = SHRINKAGE * abs(mean) or 1.0
-    have = np.bincount(codes[known], weights=values[known], minlength=levels + 2) + belief
-    around = np.bincount(codes[known], weights=near[known], minlength=levels + 2) + belief
+    have = _totals(codes, seen.values, levels)[0] + belief
+    around = _totals(codes, seen.near, levels)[0] + belief
     return np.where(np.abs(around) > 1e-9 * belief, have / np.where(around == 0, 1, around), 1.0)
 
 

@@ -5,7 +5,13 @@ import pytest
 
 from ml_platform.preparation.design import DAY_S, WEEK_S, YEAR_S, ask_all, design_for
 from ml_platform.preparation.roles import Rows
-from ml_platform.preparation.surroundings import FEATURES, WHOLE, Plan, learn_surroundings
+from ml_platform.preparation.surroundings import (
+    FEATURES,
+    WHOLE,
+    Plan,
+    learn_surroundings,
+    left_by_groups,
+)
 
 NAN = np.nan
 
@@ -21,12 +27,17 @@ def rows_of_three(count=300, seed=0, step=3_600.0):
 
 def told_of(rows, names):
     plan = Plan(WHOLE, (), {})
-    return ask_all({n: learn_surroundings(rows.numbers[n], rows, plan) for n in names}, rows)
+    around = {n: learn_surroundings(rows.numbers[n], rows, plan) for n in names}
+    return ask_all(around, rows, {"a": np.arange(rows.count)}, {"a": names})["a"]
+
+
+def design_of(target, filled, rows, *, has_calendar):
+    return design_for(target, filled, rows, rows.numbers, has_calendar=has_calendar)
 
 
 def test_only_the_clues_have_gaps():
     rows = rows_of_three()
-    design = design_for("a", ("a", "b"), rows, has_calendar=True)
+    design = design_of("a", ("a", "b"), rows, has_calendar=True)
     matrix = design.matrix(told_of(rows, ("a", "b")))
     plain = matrix[:, : matrix.shape[1] - design.clues]
     assert design.clues == 2
@@ -38,15 +49,35 @@ def test_only_the_clues_have_gaps():
 def test_the_targets_own_cell_is_not_seen():
     rows = rows_of_three()
     told = told_of(rows, ("a", "b"))
-    design = design_for("a", ("a", "b"), rows, has_calendar=False)
+    design = design_of("a", ("a", "b"), rows, has_calendar=False)
     lied = type(told)(rows.with_numbers({"a": np.full(300, -1e9)}), told.of)
     np.testing.assert_array_equal(design.matrix(told), design.matrix(lied))
 
 
 def test_partners_that_go_with_the_target_come_first():
-    design = design_for("a", ("c", "a", "b"), rows_of_three(), has_calendar=False)
+    rows = rows_of_three()
+    a, b = rows.numbers["a"], rows.numbers["b"]
+    rows = rows.with_numbers({"c": np.where(np.isnan(b), NAN, a + np.random.default_rng(1).normal(0, 9, 300))})
+    design = design_of("a", ("c", "a", "b"), rows, has_calendar=False)
     assert design.partners == ("b", "c")
     assert design.others == ()
+
+
+def test_a_column_that_goes_with_the_target_in_nothing_is_no_partner():
+    luck = np.random.default_rng(2).normal(size=3_000)
+    rows = rows_of_three(3_000).with_numbers({"c": luck})
+    design = design_of("a", ("a", "b", "c"), rows, has_calendar=False)
+    assert (design.partners, design.others) == (("b",), ("c",))
+
+
+def test_columns_that_go_together_within_their_groups_alone_are_partners():
+    shop = np.arange(4_000) % 4
+    within = np.random.default_rng(3).normal(size=4_000)
+    numbers = {"a": 20.0 * (shop % 2) + within, "b": 20.0 * (shop // 2) + within}
+    rows = Rows(numbers, {}, None, 4_000)
+    rest = {name: left_by_groups(shop, values) for name, values in numbers.items()}
+    assert design_of("a", ("a", "b"), rows, has_calendar=False).partners == ()
+    assert design_for("a", ("a", "b"), rows, rest, has_calendar=False).partners == ("b",)
 
 
 @pytest.mark.parametrize(
@@ -62,17 +93,19 @@ def test_partners_that_go_with_the_target_come_first():
 )
 def test_a_period_that_was_not_seen_twice_is_not_believed(days, periods):
     rows = rows_of_three(step=days * DAY_S / 300)
-    found = set(design_for("a", ("a",), rows, has_calendar=True).periods)
+    found = set(design_of("a", ("a",), rows, has_calendar=True).periods)
     assert found & {DAY_S, WEEK_S, YEAR_S} == periods
-    assert design_for("a", ("a",), rows, has_calendar=False).periods == ()
+    assert design_of("a", ("a",), rows, has_calendar=False).periods == ()
 
 
 def test_a_row_alone_is_seen_as_it_is_among_others():
     rows = rows_of_three()
     told = told_of(rows, ("a", "b"))
-    design = design_for("a", ("a", "b"), rows, has_calendar=True)
+    design = design_of("a", ("a", "b"), rows, has_calendar=True)
     whole = design.matrix(told)
     for place in (0, 17, 299):
-        alone = design.matrix(told.take(np.array([place])))
+        one = np.array([place])
+        of = {name: {word: v[one] for word, v in said.items()} for name, said in told.of.items()}
+        alone = design.matrix(type(told)(rows.take(one), of))
         np.testing.assert_array_equal(alone, whole[[place]])
     assert whole.shape[1] == 2 * len(FEATURES) + 1 + 2 * len(design.periods) + design.clues
