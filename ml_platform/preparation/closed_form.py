@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_platform.preparation.columns import Mask
-from ml_platform.preparation.design import Matrix
+from ml_platform.preparation.design import Matrix, some_rows
 from ml_platform.preparation.roles import Numbers
 
 PENALTY = 2.0
@@ -36,7 +36,7 @@ class Solution:
 
     def predict(self, matrix: Matrix) -> Numbers:
         """The estimate of each row."""
-        found: Numbers = ((matrix[:, self.used] - self.centre) / self.scale) @ self.weights
+        found: Numbers = (matrix[:, self.used] - self.centre) @ (self.weights / self.scale)
         return found + self.mean
 
 
@@ -60,7 +60,7 @@ class ClosedForm:
             solution = self.solutions.get(pattern.tobytes())
             if solution is None:
                 solution = self.solutions[np.zeros(self.clues, dtype=bool).tobytes()]
-            found[rows] = solution.predict(matrix[rows])
+            found[rows] = solution.predict(some_rows(matrix, rows))
         return np.minimum(np.maximum(found, self.low), self.high)
 
 
@@ -68,7 +68,7 @@ def learn_closed_form(matrix: Matrix, target: Numbers, clues: int) -> ClosedForm
     """Solve for each frequent pattern of known clues, and for none."""
     scaled, centre, scale = _scaled(matrix)
     groups = [
-        (pattern, len(rows), *_sums(scaled[rows], target[rows]))
+        (pattern, len(rows), *_sums(some_rows(scaled, rows), target[rows]))
         for pattern, rows in _by_pattern(matrix, clues)
     ]
     least = max(_LEAST_SHARE * len(matrix), 1)
@@ -88,13 +88,18 @@ def _scaled(matrix: Matrix) -> tuple[Matrix, Numbers, Numbers]:
     """Columns of mean 0 and deviation 1 with 0 where a clue is missing, and one of ones."""
     unknown = np.isnan(matrix)
     count = np.maximum(len(matrix) - np.count_nonzero(unknown, axis=0), 1)
-    filled = np.where(unknown, 0.0, matrix)
+    found = np.empty((matrix.shape[1] + 1, len(matrix))).T
+    found[:, -1] = 1.0
+    filled = found[:, :-1]
+    np.copyto(filled, matrix)
+    filled[unknown] = 0.0
     centre = filled.sum(axis=0) / count
     filled -= centre
     filled[unknown] = 0.0
     scale = np.sqrt(np.einsum("ij,ij->j", filled, filled) / count)
     scale = np.where(scale > _ROUNDING * (1 + np.abs(centre)), scale, np.inf)
-    return np.column_stack([filled / scale, np.ones(len(matrix))]), centre, scale
+    filled /= scale
+    return found, centre, scale
 
 
 def _sums(scaled: Matrix, target: Numbers) -> tuple[Matrix, Numbers]:

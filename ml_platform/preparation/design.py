@@ -109,7 +109,8 @@ class Design:
         if rows.axis is None:
             return []
         time = _filled(rows.axis, 0.0)
-        turns = [2 * np.pi * time / period for period in self.periods]
+        # Of the part of the period: sines of many turns take five times as long.
+        turns = [2 * np.pi * np.remainder(time / period, 1.0) for period in self.periods]
         return [wave(turn) for turn in turns for wave in (np.sin, np.cos)]
 
     def _deviations(self, told: Told, name: str) -> tuple[Numbers, Numbers]:
@@ -178,6 +179,11 @@ def _usual(values: Numbers) -> float:
 def stacked(columns: Sequence[Numbers]) -> Matrix:
     """Columns side by side, each in one piece; numpy's own puts rows in one piece, cell by cell."""
     return np.array(columns).T
+
+
+def some_rows(matrix: Matrix, rows: NDArray[np.intp]) -> Matrix:
+    """Rows of a matrix whose columns are each in one piece, and stay so."""
+    return matrix if len(rows) == len(matrix) else matrix.T.take(rows, axis=1).T
 
 
 def _filled(values: Numbers, by: float) -> Numbers:

@@ -53,7 +53,7 @@ class OnTopOfLinear:
     def predict(self, matrix: Matrix) -> Numbers:
         """The estimate of each row of a design's matrix."""
         first = self.linear.predict(matrix)
-        more = self.rest.predict(self.plain(np.column_stack([matrix, first])))
+        more = self.rest.predict(self.plain(_beside(matrix, first)))
         found: Numbers = np.minimum(np.maximum(first + more, self.linear.low), self.linear.high)
         return found
 
@@ -74,6 +74,13 @@ class Trees:
         return found
 
 
+def _beside(matrix: Matrix, first: Numbers) -> Matrix:
+    """The matrix with one more column, each in one piece."""
+    found = np.empty((matrix.shape[1] + 1, len(matrix))).T
+    found[:, :-1], found[:, -1] = matrix, first
+    return found
+
+
 def _as_it_is(matrix: Matrix) -> Matrix:
     return matrix
 
@@ -92,7 +99,7 @@ def learn_boosted(
     linear = learn_closed_form(matrix, target, clues)
     first = linear.predict(matrix)
     data = lightgbm.Dataset(
-        np.column_stack([matrix, first]), target - first, params={"max_bin": _BOOSTING["max_bin"]}
+        _beside(matrix, first), target - first, params={"max_bin": _BOOSTING["max_bin"]}
     )
     options = {**_BOOSTING, "seed": seed, "min_data_in_leaf": min(20, max(len(target) // 50, 2))}
     return OnTopOfLinear(linear, Trees(lightgbm.train(options, data, trees)), _as_it_is)
@@ -138,7 +145,7 @@ def _scaled_on_top(model: Any, matrix: Matrix, target: Numbers, clues: int) -> O
     with warnings.catch_warnings():
         # It is stopped early on purpose; whether it is good enough is measured afterwards.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        pipeline.fit(_without_gaps(np.column_stack([matrix, first])), target - first)
+        pipeline.fit(_without_gaps(_beside(matrix, first)), target - first)
     return OnTopOfLinear(linear, pipeline, _without_gaps)
 
 

@@ -23,7 +23,7 @@ _BANDS = 16
 _LEAST_GAIN = 0.002
 _MOST_CELLS = 8_000_000
 _BAND = "~"
-_BANDED_ROWS = 20_000
+_BANDED_ROWS = 5_000
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,18 @@ def _prior(target: Codes, categories: int) -> Numbers:
 
 def _table(target: Codes, codes: Codes, prior: Numbers) -> Scores:
     seen = codes >= 0
+    if not seen.all():
+        codes, target = codes[seen], target[seen]
     groups, categories = int(codes.max(initial=-1)) + 1, len(prior)
-    flat = codes[seen] * categories + target[seen]
-    count = np.bincount(flat, minlength=groups * categories).reshape(groups, categories)
-    share = (count + _BELIEF * np.exp(prior)) / (count.sum(axis=1, keepdims=True) + _BELIEF)
-    return np.vstack([np.log(share) - prior, np.zeros(categories)])
+    count = np.bincount(codes * categories + target, minlength=groups * categories)
+    rows = np.bincount(codes, minlength=groups) + _BELIEF
+    # Most groups have few of the categories: of all others the logarithm is that of the belief.
+    scores = np.repeat(np.append(np.log(_BELIEF / rows), 0.0), categories)
+    found = np.flatnonzero(count)
+    group, category = np.divmod(found, categories)
+    share = (count[found] + _BELIEF * np.exp(prior[category])) / rows[group]
+    scores[found] = np.log(share) - prior[category]
+    return scores.reshape(groups + 1, categories)
 
 
 def said_by(table: Scores, codes: Codes) -> Scores:

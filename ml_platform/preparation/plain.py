@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ml_platform.preparation.cells import EXACT, is_null
 from ml_platform.preparation.columns import Mask
 
-_SAMPLE = 2_000
+_SAMPLE = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ml_platform.preparation.classifiers import MODELS, learn_classifier
 from ml_platform.preparation.columns import Columns, Mask
-from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for
+from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for, some_rows
 from ml_platform.preparation.estimators import LEARN, Estimator
 from ml_platform.preparation.evidence import (
     Sight,
@@ -57,8 +57,8 @@ _HIDDEN_SHARE = 0.12
 _MOST_FOLDS = 5
 _LONG_ROWS = 100_000
 _SORTED_ROWS = 20_000
-_TRIED_ROWS = 20_000
-_DESIGNED_ROWS = 20_000
+_TRIED_ROWS = 10_000
+_DESIGNED_ROWS = 10_000
 _ROWS_A_GROUP = 50
 _JUDGED_SHARE = 0.25
 _LEAST_KNOWN = 40
@@ -588,7 +588,7 @@ def _let_race(race: _Race, design: Design, methods: Sequence[str], table: _Table
     for method in learnt:
         if _is_worth_a_try(race, matrix, students, design.clues, table):
             estimator = _learn(method, matrix, race.lesson.truth, students, design.clues, table)
-            race.judge(method, estimator.predict(matrix[race.judges]))
+            race.judge(method, estimator.predict(some_rows(matrix, race.judges)))
             race.estimators[method] = estimator
 
 
@@ -600,7 +600,7 @@ def _learn(
     clues: int,
     table: _Table,
 ) -> Estimator:
-    return LEARN[method](matrix[students], truth[students], clues, table.wanted.seed)
+    return LEARN[method](some_rows(matrix, students), truth[students], clues, table.wanted.seed)
 
 
 def _is_worth_a_try(
@@ -615,10 +615,10 @@ def _is_worth_a_try(
 
     few = students[:: max(len(students) // _PROBE_CELLS, 1)]
     probe = learn_boosted(
-        matrix[few], race.lesson.truth[few], clues, table.wanted.seed, _PROBE_TREES
+        some_rows(matrix, few), race.lesson.truth[few], clues, table.wanted.seed, _PROBE_TREES
     )
     some = race.judges[:_PROBE_CELLS]
     truth = race.lesson.truth[some]
-    gained = np.mean(np.square(probe.predict(matrix[some]) - truth))
-    before = np.mean(np.square(probe.linear.predict(matrix[some]) - truth))
+    gained = np.mean(np.square(probe.predict(some_rows(matrix, some)) - truth))
+    before = np.mean(np.square(probe.linear.predict(some_rows(matrix, some)) - truth))
     return bool(gained < (1 - _PROBE_GAIN) * before)

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from ml_platform.preparation.columns import Column, Columns, Mask
 from ml_platform.preparation.filling import Judged
 from ml_platform.preparation.fitted import CLIPPED, FILLED, RECODED, REFUSED, Cells
-from ml_platform.preparation.gaps import together
+from ml_platform.preparation.gaps import side_by_side, together
 from ml_platform.storage.shown import shown
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 BINS = 12
-PICTURED_ROWS = 20_000
+PICTURED_ROWS = 10_000
 """Of more rows every n-th is looked at for means and pictures; counts are of all."""
 
 _PATTERNS = 5
@@ -203,7 +203,7 @@ def write_receipt(
     dropped: Mapping[str, int],
 ) -> Receipt:
     """The receipt of rows that were prepared by what was learnt."""
-    gaps = np.column_stack([column.missing() for column in columns.values()])
+    gaps = side_by_side([column.missing() for column in columns.values()], len(keep))
     written = [
         _column_receipt(name, column, made.get(name), cells[name], findings)
         for name, column in columns.items()
@@ -260,7 +260,7 @@ def _column_receipt(
         kind=column.kind,
         rows=len(column.values),
         found=list(findings.found.get(name, [])),
-        gaps=int(column.missing().sum()),
+        gaps=int(np.count_nonzero(column.missing())),
         method=judged.chosen if judged else "",
         errors=dict(judged.errors) if judged else {},
         recoverable=judged.recoverable if judged else True,
@@ -272,7 +272,7 @@ def _column_receipt(
 
 
 def _counts(cells: NDArray[np.uint8]) -> dict[str, int]:
-    by_code = np.bincount(cells, minlength=16)
+    by_code = np.bincount(cells[cells > 0], minlength=16)
     bits = {"recoded": RECODED, "refused": REFUSED, "clipped": CLIPPED, "filled": FILLED}
     codes = np.arange(len(by_code))
     return {what: int(by_code[(codes & bit) > 0].sum()) for what, bit in bits.items()}

@@ -5,7 +5,7 @@ number that behaves like a name. `Rows` is what the filling of gaps works on.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -207,24 +207,33 @@ def _is_coded(
     levels = len(np.unique(known))
     if not 2 < levels <= _FEW_LEVELS:  # noqa: PLR2004 - two values have no order
         return False
-    gains = [_gains(part, other[sample]) for which, other in numeric.items() if which != name]
+    told = [other[sample] for which, other in numeric.items() if which != name]
+    gains = _gains(part, told)
     own_gain, near_gain = max(gains, default=(0.0, 0.0))
     return own_gain > _LEAST_GAIN and near_gain < _OF_OWN_GAIN * own_gain
 
 
-def _gains(values: Numbers, told: Numbers) -> tuple[float, float]:
+def _gains(values: Numbers, told: Sequence[Numbers]) -> list[tuple[float, float]]:
+    """What values tell of each of some others."""
+    known = np.flatnonzero(~np.isnan(values))
+    _, codes = np.unique(values[known], return_inverse=True)
+    return [_gain(codes, other[known]) for other in told]
+
+
+def _gain(codes: Codes, told: Numbers) -> tuple[float, float]:
     """The share of another column's variance that is told by rows of a value, and by those beside.
 
     The mean of the rows with the next lower and the next higher value says as much about a
     quantity as the rows of the value itself; about a name it says less than nothing.
     """
-    both = ~np.isnan(values) & ~np.isnan(told)
-    _, codes = np.unique(values[both], return_inverse=True)
+    is_told = ~np.isnan(told)
+    if not is_told.all():
+        codes, told = codes[is_told], told[is_told]
     count = np.bincount(codes).astype(float)
     firm = count[codes] >= _LEAST_ROWS
     if not firm.any():
         return 0.0, 0.0
-    target = told[both] - told[both][firm].mean()
+    target = told - told[firm].mean()
     spread = float(np.mean(np.square(target[firm])))
     if spread == 0.0:
         return 0.0, 0.0

@@ -208,7 +208,9 @@ def _usual_moments(columns: Columns) -> dict[str, np.datetime64]:
             known = column.values[~column.missing()]
             known = known[:: len(known) // PICTURED_ROWS + 1]
             if len(known):
-                usual[name] = np.partition(known, len(known) // 2)[len(known) // 2]
+                # As integers, which numpy puts in order ten times as fast.
+                middle = np.partition(known.view(np.int64), len(known) // 2)[len(known) // 2]
+                usual[name] = middle.view(known.dtype)
     return usual
 
 

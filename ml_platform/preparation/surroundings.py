@@ -29,8 +29,10 @@ _MOST_EFFECTS = 3
 _LEAST_EFFECT = 0.002
 
 _SHORT = np.iinfo(np.int16).max
+_SHORT_BITS = 15
 _PLANNED_ROWS = 20_000
 _MANY_ASKED = 1_000
+_STEPS = 2_000
 
 Table = NDArray[np.float64]
 
@@ -77,7 +79,7 @@ class Timeline:
     @cached_property
     def _scale(self) -> float:
         """Seconds below which two times count as one: the usual step within a group."""
-        cells = np.arange(1, len(self.times), len(self.times) // _PLANNED_ROWS + 1)
+        cells = np.arange(1, len(self.times), len(self.times) // _STEPS + 1)
         steps = self.times[cells] - self.times[cells - 1]
         steps = steps[(steps > 0) & (self.groups[cells] == self.groups[cells - 1])]
         return float(np.median(steps)) / 10 if len(steps) else 1.0
@@ -141,11 +143,11 @@ class Timeline:
         inner = self._sums[span:] - self._sums[:-span] - self.values[_NEAR : count - _NEAR]
         found[_NEAR : count - _NEAR] = inner / (span - 1)
         # Near the ends of a group there are fewer.
-        starts = np.flatnonzero(np.diff(self.groups, prepend=self.groups[0] - 1))
-        ends = np.append(starts[1:], count)
+        bounds = np.r_[0, np.flatnonzero(self.groups[1:] != self.groups[:-1]) + 1, count]
+        starts, ends = bounds[:-1], bounds[1:]
         is_near = np.zeros(count, dtype=bool)
-        for away in range(-_NEAR, _NEAR):
-            is_near[np.clip(np.append(starts, count) + away, 0, count - 1)] = True
+        near = np.add.outer(bounds, np.arange(-_NEAR, _NEAR))
+        is_near[np.minimum(np.maximum(near, 0), count - 1)] = True
         place = np.flatnonzero(is_near)
         group = np.searchsorted(starts, place, side="right") - 1
         found[place] = self._window(place, place + 1, starts[group], ends[group], _NEAR)
@@ -198,9 +200,9 @@ def _order_of_codes(codes: Codes) -> NDArray[np.intp]:
     low, high = (int(codes.min()), int(codes.max())) if len(codes) else (0, 0)
     if high - low <= _SHORT:
         return np.argsort((codes - low).astype(np.int16), kind="stable")
-    if high - low > _SHORT * _SHORT:
+    if high - low >= _SHORT << _SHORT_BITS:
         return np.argsort(codes, kind="stable")
-    upper, lower = np.divmod(codes - low, _SHORT)
+    upper, lower = (codes - low) >> _SHORT_BITS, (codes - low) & _SHORT
     first = np.argsort(lower.astype(np.int16), kind="stable")
     return first[np.argsort(upper.astype(np.int16)[first], kind="stable")]
 
@@ -366,11 +368,11 @@ class Surroundings:
 def learn_surroundings(values: Numbers, rows: Rows, plan: Plan) -> Surroundings:
     """Keep what is known of a column; hidden cells are NaN in `values`."""
     groups, axis = plan.times(rows)
-    mean = float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
+    known = np.flatnonzero(~np.isnan(values))
+    mean = float(values[known].mean()) if len(known) else 0.0
     line, order = _line(values, groups, axis)
     near = np.full(len(values), mean)
     near[order] = _or(line.among_themselves(), np.full(len(order), mean))
-    known = np.flatnonzero(~np.isnan(values))
     keys = {key: rows.keys[key][known] for key in plan.effects}
     seen = _Seen(groups[known], axis[known], values[known], near[known], keys)
     effects, left = {}, seen.values - seen.near

@@ -350,7 +350,9 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             name: to_series(column, whole=name in self._whole) for name, column in made.items()
         }
         given |= {name: frame[name].to_numpy() for name in self.preparation_.kept}
-        return pd.DataFrame(given, index=frame.index)
+        # Not put together in blocks, which would copy all of it; what is not ours alone is copied.
+        own = {name: values if values.base is None else values.copy() for name, values in given.items()}
+        return pd.DataFrame(own, index=frame.index, copy=False)
 
 
 def _put_into(made: Columns, places: NDArray[np.int64], own: Columns) -> Columns:
