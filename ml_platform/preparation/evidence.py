@@ -133,13 +133,16 @@ class Sight:
     places: NDArray[np.intp]
     long: Mapping[str, Codes] = field(default_factory=dict)
 
-    def told(self, key: str, target: Codes) -> tuple[Codes, Codes]:
-        """Of the rows in which a category is known: its codes, and those of a key."""
-        codes = self.long.get(key)
-        if codes is None:
-            codes, target = self.rows.keys[key], target[self.places]
-        known = np.flatnonzero(target >= 0)
-        return target[known], codes[known]
+    def tables(self, target: Codes, prior: Numbers, keys: Sequence[str]) -> dict[str, Scores]:
+        """What each key says of a category, by the rows in which that is known."""
+        some = target[self.places]
+        of_some, of_all = np.flatnonzero(some >= 0), np.flatnonzero(target >= 0)
+        return {
+            key: _table(target[of_all], self.long[key][of_all], prior)
+            if key in self.long
+            else _table(some[of_some], self.rows.keys[key][of_some], prior)
+            for key in keys
+        }
 
 
 def choose_keys(
@@ -155,11 +158,11 @@ def choose_keys(
     seen[hidden] = -1
     truth, asked = target[hidden], sight.rows.take(np.searchsorted(sight.places, hidden))
     prior = _prior(seen[seen >= 0], categories)
-    said = {
-        key: said_by(_table(*sight.told(key, seen), prior), asked.keys[key])
-        for key in wanted
-        if (int(sight.rows.keys[key].max()) + 2) * categories <= _MOST_CELLS
-    }
+    small = [
+        key for key in wanted if (int(sight.rows.keys[key].max()) + 2) * categories <= _MOST_CELLS
+    ]
+    tables = sight.tables(seen, prior, small)
+    said = {key: said_by(table, asked.keys[key]) for key, table in tables.items()}
     total = np.tile(prior, (len(hidden), 1))
     best = _right(total, truth)
     chosen: list[str] = []

@@ -5,7 +5,7 @@ row whose group is known again can be told more.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ml_platform.preparation.classifiers import MODELS, learn_classifier
 from ml_platform.preparation.columns import Columns, Mask
-from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for, some_rows
+from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for, median_of, some_rows
 from ml_platform.preparation.estimators import LEARN, Estimator
 from ml_platform.preparation.evidence import (
     Sight,
@@ -31,6 +31,7 @@ from ml_platform.preparation.surroundings import (
     Plan,
     Surroundings,
     choose_plan,
+    in_order,
     learn_surroundings,
     left_by_groups,
 )
@@ -42,6 +43,9 @@ CATEGORY_METHODS = ("most_frequent", "evidence", *MODELS)
 
 TRAINING_CELLS = 12_000
 """Hidden cells a column to learn from; more gained little on the tables that were tried."""
+
+LINE_CELLS = 6_000
+"""As many are enough where all columns are told by lines: some hundred for each coefficient."""
 
 JUDGING_CELLS = 4_000
 
@@ -124,7 +128,7 @@ def _levels(columns: Columns, roles: Roles) -> dict[str, int]:
 
 def _in_order(rows: Rows) -> Rows:
     """Rows in the order of time: gaps lie along it, and many sorts become short."""
-    return rows if rows.axis is None else rows.take(np.argsort(rows.axis, kind="stable"))
+    return rows if rows.axis is None else rows.take(in_order(rows.axis))
 
 
 def _has_calendar(columns: Columns, roles: Roles) -> bool:
@@ -193,7 +197,7 @@ def _hidden_keys(
     of_keys = side_by_side(list(gaps.values()), rows.count)
     of_numbers = side_by_side([np.isnan(v) for v in rows.numbers.values()] if gappy else [], rows.count)
     all_gaps = beside(of_keys, of_numbers)
-    hidden = hidden_like(all_gaps, _cells_to_hide(rows.count) // 2, seed, len(names))
+    hidden = hidden_like(all_gaps, _cells_to_hide(rows.count, TRAINING_CELLS) // 2, seed, len(names))
     where = {name: np.flatnonzero(hidden[:, place]) for place, name in enumerate(names)}
     judges = {name: rows_[:: len(rows_) // JUDGING_CELLS + 1] for name, rows_ in where.items()}
     edges = bands_of(rows.numbers) if gappy else {}
@@ -374,7 +378,7 @@ def _is_learnt(values: Numbers, method: str) -> bool:
 
 def _constant(name: str, values: Numbers, wanted: Wanted) -> NumberFill:
     gaps = np.isnan(values)
-    known = values[~gaps]
+    known = values[~gaps] if gaps.any() else values
     method = wanted.method(name) if wanted.method(name) in SIMPLE_NUMBERS else "median"
     if not gaps.any():
         # For later rows alone; to sort all of a long column for them would be dear.
@@ -390,11 +394,16 @@ def _simple_value(known: Numbers, method: str) -> float:
     if method == "most_frequent":
         levels, counts = np.unique(known, return_counts=True)
         return float(levels[np.argmax(counts)])
-    return float(known.mean() if method == "mean" else np.median(known))
+    return float(known.mean()) if method == "mean" else median_of(known)
 
 
-def _cells_to_hide(count: int) -> int:
-    return max(min(TRAINING_CELLS, int(_HIDDEN_SHARE * count)), 1)
+def _cells(methods: Iterable[str]) -> int:
+    """How many cells a column learns from: a line is known from fewer than trees are."""
+    return LINE_CELLS if all(one in ("linear", *FREE) for one in methods) else TRAINING_CELLS
+
+
+def _cells_to_hide(count: int, cells: int) -> int:
+    return max(min(cells, int(_HIDDEN_SHARE * count)), 1)
 
 
 def _lessons(
@@ -406,11 +415,12 @@ def _lessons(
     of it again would double the cost for the sake of a few in a hundred.
     """
     rows, targets = table.rows, tuple(designs)
+    cells = _cells(table.wanted.method(name) for name in targets)
     gaps = side_by_side([np.isnan(rows.numbers[name]) for name in targets], rows.count)
     keys = [table.unfilled[name] < 0 for name in table.categories]
     all_gaps = beside(gaps, side_by_side(keys, rows.count))
-    per_fold = _cells_to_hide(rows.count)
-    folds = int(np.clip(np.ceil(TRAINING_CELLS / per_fold), 1, _MOST_FOLDS))
+    per_fold = _cells_to_hide(rows.count, cells)
+    folds = int(np.clip(np.ceil(cells / per_fold), 1, _MOST_FOLDS))
     parts: dict[str, list[_Lesson]] = {name: [] for name in targets}
     has_judged = np.zeros_like(gaps)
     for fold in range(folds):
@@ -418,7 +428,7 @@ def _lessons(
         # Another round may hide the same cells; who has learnt them would judge by heart.
         new = hidden[:, : len(targets)] & ~has_judged
         wanted = {
-            name: _spread(np.flatnonzero(new[:, place]), 2 * TRAINING_CELLS)
+            name: _spread(np.flatnonzero(new[:, place]), int(cells / (1 - _JUDGED_SHARE)))
             for place, name in enumerate(targets)
         }
         told, around = _asked(hidden, wanted, designs, plans, table)
