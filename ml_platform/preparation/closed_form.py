@@ -36,7 +36,14 @@ class Solution:
 
     def predict(self, matrix: Matrix) -> Numbers:
         """The estimate of each row."""
-        found: Numbers = (matrix[:, self.used] - self.centre) @ (self.weights / self.scale)
+        weights = self.weights / self.scale
+        if len(matrix) == 1:
+            parts = (matrix[0, self.used] - self.centre) * weights
+            return np.cumsum(np.append(parts, self.mean))[-1:]
+        # Added column by column, so that a row is told the very same alone and among others.
+        found = np.zeros(len(matrix))
+        for column, centre, weight in zip(self.used, self.centre, weights, strict=True):
+            found += (matrix[:, column] - centre) * weight
         return found + self.mean
 
 

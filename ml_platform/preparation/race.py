@@ -44,8 +44,8 @@ CATEGORY_METHODS = ("most_frequent", "evidence", *MODELS)
 TRAINING_CELLS = 12_000
 """Hidden cells a column to learn from; more gained little on the tables that were tried."""
 
-LINE_CELLS = 6_000
-"""As many are enough where all columns are told by lines: some hundred for each coefficient."""
+LINE_CELLS = 8_000
+"""The same of a long table where lines are asked for: some hundred for each coefficient."""
 
 JUDGING_CELLS = 4_000
 
@@ -397,9 +397,10 @@ def _simple_value(known: Numbers, method: str) -> float:
     return float(known.mean()) if method == "mean" else median_of(known)
 
 
-def _cells(methods: Iterable[str]) -> int:
-    """How many cells a column learns from: a line is known from fewer than trees are."""
-    return LINE_CELLS if all(one in ("linear", *FREE) for one in methods) else TRAINING_CELLS
+def _cells(methods: Iterable[str], count: int) -> int:
+    """How many cells a column learns from; in a long table a line is known from fewer."""
+    is_line = all(method in ("linear", *FREE) for method in methods)
+    return LINE_CELLS if is_line and count > _LONG_ROWS else TRAINING_CELLS
 
 
 def _cells_to_hide(count: int, cells: int) -> int:
@@ -415,7 +416,7 @@ def _lessons(
     of it again would double the cost for the sake of a few in a hundred.
     """
     rows, targets = table.rows, tuple(designs)
-    cells = _cells(table.wanted.method(name) for name in targets)
+    cells = _cells((table.wanted.method(name) for name in targets), rows.count)
     gaps = side_by_side([np.isnan(rows.numbers[name]) for name in targets], rows.count)
     keys = [table.unfilled[name] < 0 for name in table.categories]
     all_gaps = beside(gaps, side_by_side(keys, rows.count))
@@ -448,10 +449,9 @@ def _spread(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 
 def _judges(count: int, fold: int, folds: int, seed: int) -> Mask:
-    """The first of several rounds judges; of a single one a quarter of its cells, at random."""
-    if folds > 1:
-        return np.full(count, fold == 0)
-    return np.random.default_rng(seed).random(count) < _JUDGED_SHARE
+    """A quarter of all cells, and all of it in the first round, at random."""
+    share = _JUDGED_SHARE * folds if fold == 0 else 0.0
+    return np.random.default_rng(seed).random(count) < share
 
 
 def _asked(
