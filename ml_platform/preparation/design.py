@@ -6,7 +6,7 @@ to be. Where that column is empty too, the clue is NaN; the estimators know what
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ DAY_S, WEEK_S, YEAR_S = 86_400.0, 604_800.0, 31_556_952.0
 MOST_PARTNERS = 8
 _LEAST_TOGETHER = 0.15
 """The correlation below which two columns have little to tell each other: 2 % of the variance."""
-
 
 
 @dataclass(frozen=True)
@@ -98,22 +97,32 @@ class Design:
         return 2 * len(self.partners)
 
     def matrix(self, told: Told) -> Matrix:
-        """Rows x columns; only the last `clues` columns have NaN."""
-        plain = [told.of[name][word] for name in (self.target, *self.partners) for word in FEATURES]
-        numbers = told.rows.numbers
-        plain += [_filled(numbers[name], self.usual[name]) for name in self.others]
+        """Rows x columns; only the last `clues` columns have NaN. Each column is in one piece."""
+        words = [told.of[name][word] for name in (self.target, *self.partners) for word in FEATURES]
         waves = self._of_time(told.rows)
         clues = [clue for name in self.partners for clue in self._deviations(told, name)]
-        return stacked([*plain, *waves, *clues])
+        width = len(words) + len(self.others) + len(waves) + len(clues)
+        # numpy's own would put the rows in one piece, cell by cell.
+        found = np.empty((width, told.rows.count))
+        columns = (*words, *(told.rows.numbers[name] for name in self.others), *waves, *clues)
+        for place, column in enumerate(columns):
+            found[place] = column
+        others = found[len(words) : len(words) + len(self.others)]
+        np.copyto(others, self._instead, where=np.isnan(others))
+        return found.T
 
-    def _of_time(self, rows: Rows) -> list[NDArray[np.float32]]:
+    @cached_property
+    def _instead(self) -> Matrix:
+        return np.array([[self.usual[name]] for name in self.others]).reshape(-1, 1)
+
+    def _of_time(self, rows: Rows) -> NDArray[np.float32]:
+        """The sines and then the cosines of how far each period is gone."""
         if rows.axis is None:
-            return []
-        time = _filled(rows.axis, 0.0)
-        parts = [time / period - np.floor(time / period) for period in self.periods]
+            return np.empty((0, rows.count), dtype=np.float32)
+        turns = _filled(rows.axis, 0.0) / np.array(self.periods).reshape(-1, 1)
         # Seven figures are enough for an angle, and take a tenth of the time.
-        turns = [(2 * np.pi * part).astype(np.float32) for part in parts]
-        return [wave(turn) for turn in turns for wave in (np.sin, np.cos)]
+        angles = (2 * np.pi * (turns - np.floor(turns))).astype(np.float32)
+        return np.concatenate([np.sin(angles), np.cos(angles)])
 
     def _deviations(self, told: Told, name: str) -> tuple[Numbers, Numbers]:
         """How far a partner is from its expectation: in its unit, and in the target's by ratio."""
@@ -183,14 +192,6 @@ def median_of(values: Numbers) -> float:
     if len(known) % 2:
         return float(parted[middle])
     return float(np.mean([parted[:middle].max(), parted[middle]]))
-
-
-def stacked(columns: Sequence[NDArray[Any]]) -> Matrix:
-    """Columns side by side, each in one piece; numpy's own puts rows in one piece, cell by cell."""
-    found = np.empty((len(columns), len(columns[0])))
-    for place, column in enumerate(columns):
-        found[place] = column
-    return found.T
 
 
 def some_rows(matrix: Matrix, rows: NDArray[np.intp]) -> Matrix:

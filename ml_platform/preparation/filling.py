@@ -136,7 +136,9 @@ class Filling:
             codes = how.of(rows.take(gaps))
             column = filled[name]
             values = column.values.copy()
-            values[places[gaps]] = self.roles.coded[name][codes] if name in self.roles.coded else codes
+            values[places[gaps]] = (
+                self.roles.coded[name][codes] if name in self.roles.coded else codes
+            )
             filled[name] = column.with_values(values)
             keys[name] = rows.keys[name].copy()
             keys[name][gaps] = codes

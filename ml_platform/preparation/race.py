@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from ml_platform.preparation.classifiers import MODELS, learn_classifier
 from ml_platform.preparation.columns import Columns, Mask
-from ml_platform.preparation.design import Design, Matrix, Told, ask_all, design_for, median_of, some_rows
+from ml_platform.preparation.design import (
+    Design,
+    Matrix,
+    Told,
+    ask_all,
+    design_for,
+    median_of,
+    some_rows,
+)
 from ml_platform.preparation.estimators import LEARN, Estimator
 from ml_platform.preparation.evidence import (
     Sight,
@@ -195,9 +203,13 @@ def _hidden_keys(
     """Hide cells of the categories that have gaps, together with the numbers beside them."""
     gappy = [gap for gap in gaps.values() if gap.any()]
     of_keys = side_by_side(list(gaps.values()), rows.count)
-    of_numbers = side_by_side([np.isnan(v) for v in rows.numbers.values()] if gappy else [], rows.count)
+    of_numbers = side_by_side(
+        [np.isnan(v) for v in rows.numbers.values()] if gappy else [], rows.count
+    )
     all_gaps = beside(of_keys, of_numbers)
-    hidden = hidden_like(all_gaps, _cells_to_hide(rows.count, TRAINING_CELLS) // 2, seed, len(names))
+    hidden = hidden_like(
+        all_gaps, _cells_to_hide(rows.count, TRAINING_CELLS) // 2, seed, len(names)
+    )
     where = {name: np.flatnonzero(hidden[:, place]) for place, name in enumerate(names)}
     judges = {name: rows_[:: len(rows_) // JUDGING_CELLS + 1] for name, rows_ in where.items()}
     edges = bands_of(rows.numbers) if gappy else {}
@@ -242,9 +254,7 @@ def _without(rows: Rows, names: Sequence[str], hidden: Mask) -> Rows:
     return rows.with_keys(keys).with_numbers(numbers)
 
 
-def _learn_category(
-    name: str, table: _Keys, method: str, seed: int
-) -> tuple[CategoryFill, Judged]:
+def _learn_category(name: str, table: _Keys, method: str, seed: int) -> tuple[CategoryFill, Judged]:
     target, count, hidden = table.rows.keys[name], table.levels[name], table.judges[name]
     known = target[target >= 0]
     constant = int(np.argmax(np.bincount(known))) if len(known) else 0
@@ -259,7 +269,11 @@ def _learn_category(
     errors = {"most_frequent": _wrong(is_constant), "evidence": _wrong(is_right)}
     if method in MODELS:
         return _learn_classified(
-            target, table.masked(keys), hidden, (keys, table.edges), (method, errors, constant, seed)
+            target,
+            table.masked(keys),
+            hidden,
+            (keys, table.edges),
+            (method, errors, constant, seed),
         )
     gained = is_right.astype(float) - is_constant
     if not keys or gained.mean() <= _OF_CHOSEN_KEYS * gained.std() / np.sqrt(len(gained)):

@@ -402,9 +402,7 @@ def _mixed(reader: Reader, read: Read, plain: Plain) -> str:
     return f"mixed: {len(rows):,} cells of {known:,} are no {what}: {', '.join(shown)}{more}"
 
 
-def _described(
-    reader: Reader, plain: Plain, sample: list[Any], marks: Marks
-) -> tuple[str, ...]:
+def _described(reader: Reader, plain: Plain, sample: list[Any], marks: Marks) -> tuple[str, ...]:
     """What the types and the spelling say."""
     if plain.said == "durations" and reader.kind == "number":
         return ("durations, in seconds",)

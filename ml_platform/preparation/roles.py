@@ -109,7 +109,7 @@ def seconds(column: Column) -> Numbers:
 def in_unit(values: Numbers, unit: float) -> Numbers:
     """Numbers counted in a unit; those whose squares would still be too large are drawn in."""
     found = values if unit == 1.0 else values / unit
-    if not len(found) or float(np.nanmax(np.abs(found), initial=0.0)) <= _EXTREME:
+    if float(np.fmax.reduce(np.abs(found), initial=0.0)) <= _EXTREME:
         return found
     return np.clip(found, -_EXTREME, _EXTREME)
 

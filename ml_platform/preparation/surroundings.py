@@ -7,6 +7,7 @@ are known and asked for cells that are not, so no value ever helps to guess itse
 rows are asked (to learn how groups differ), their own value is left out.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,6 +131,43 @@ class Timeline:
         between = self._between(place, first, last, times)
         return between, np.where(np.isnan(times), np.nan, near), wide
 
+    def around_one(self, group: int, time: float) -> tuple[float, float, float]:
+        """What `around` says of a single row, in a tenth of the time: the same sums of floats."""
+        place, first, last = self._place_of(group, time)
+        near, wide = (self._mean_of(place, first, last, width) for width in (_NEAR, _WIDE))
+        between = self._between_of(place, first, last, time)
+        return between, math.nan if math.isnan(time) else near, wide
+
+    def between_one(self, group: int, time: float) -> float:
+        """The first of `around_one` alone."""
+        return self._between_of(*self._place_of(group, time), time)
+
+    def _place_of(self, group: int, time: float) -> tuple[int, int, int]:
+        """How many cells lie before a row, and where those of its group begin and end."""
+        first, span = self._bounds
+        key = group * span + min(max(time - first, -span / 3), 2 * span / 3)
+        place = int(np.searchsorted(self._keys, key))
+        at = group - (int(self.groups[0]) if len(self.groups) else 0)
+        starts = self._starts
+        if not 0 <= at < len(starts) - 1:
+            return place, int(starts[-1]), int(starts[-1])
+        return place, int(starts[at]), int(starts[at + 1])
+
+    def _mean_of(self, place: int, first: int, last: int, width: int) -> float:
+        low, high = max(place - width, first), min(place + width, last)
+        if high <= low:
+            return math.nan
+        return float(self._sums[high] - self._sums[low]) / (high - low)
+
+    def _between_of(self, place: int, first: int, last: int, time: float) -> float:
+        total = weight = 0.0
+        for cell, is_inside in ((place - 1, place > first), (place, place < last)):
+            if is_inside:
+                nearness = 1 / (self._scale + abs(float(self.times[cell]) - time))
+                total += nearness * float(self.values[cell])
+                weight += nearness
+        return total / weight if weight > 0 else math.nan
+
     def between(self, groups: Codes, times: Numbers) -> Numbers:
         """The first of `around` alone."""
         return self._between(self.places(groups, times), *self._edges(groups), times)
@@ -231,8 +269,8 @@ def _totals(codes: Codes, values: Numbers, levels: int) -> tuple[Table, Table]:
     if not known.all():
         codes, values = codes[known], values[known]
     at = codes + 1  # those without a group come first, and are left away
-    total = np.bincount(at, weights=values, minlength=levels + 3)[1:]
-    count = np.bincount(at, minlength=levels + 3)[1:].astype(np.float64)
+    total: Table = np.bincount(at, weights=values, minlength=levels + 3)[1:]
+    count: Table = np.bincount(at, minlength=levels + 3)[1:].astype(np.float64)
     total[levels:], count[levels:] = 0.0, 0.0
     return total, count
 
@@ -351,6 +389,8 @@ class Surroundings:
 
     def ask(self, rows: Rows) -> dict[str, Numbers]:
         """What is told of each row, by the names of FEATURES; never NaN."""
+        if rows.count == 1:
+            return {word: np.array([value]) for word, value in self._ask_one(rows).items()}
         groups, axis = self.plan.times(rows)
         between, near, wide = self.line.around(groups, axis)
         near = np.where(np.isnan(near), self.mean, near)
@@ -371,6 +411,29 @@ class Surroundings:
         return told | {
             "similar": _or(similar, told["expected"]),
             "own": _or(own, told["expected"]),
+        }
+
+    def _ask_one(self, rows: Rows) -> dict[str, float]:
+        """The same of one row, without arrays, whose making would take most of the time."""
+        groups, axis = self.plan.times(rows)
+        group, time = int(groups[0]), float(axis[0])
+        between, near, wide = self.line.around_one(group, time)
+        near = _either(near, self.mean)
+        told = {"near": near, "between": _either(between, near), "wide": _either(wide, near)}
+        differs = 0.0
+        for key, table in self.effects.items():
+            differs += float(table[rows.keys[key][0]])  # `sum` may round in another way
+        told["expected"] = expected = near + differs
+        if self._best is None:
+            return told | {"scaled": near, "similar": near, "own": near, "seen": 0.0}
+        best = int(rows.keys[self._best][0])
+        ratio = float(self.ratio[best])
+        band = group * (_SIMILAR_BANDS + 1) + int(np.searchsorted(self.bands, ratio))
+        return told | {
+            "scaled": near * ratio,
+            "seen": float(self.seen[best]),
+            "similar": _either(self.similar.between_one(band, time), expected),
+            "own": _either(self.own.between_one(best, time), expected),
         }
 
     def _banded(self, groups: Codes, ratio: Numbers) -> Codes:
@@ -417,7 +480,7 @@ def _with_best(base: Surroundings, seen: _Seen) -> Surroundings:
     some = looked_up(ratio, best[:: len(best) // _PLANNED_ROWS + 1])
     bands = np.quantile(some, np.linspace(0, 1, _SIMILAR_BANDS + 1)[1:-1])
     # Of the groups and not of the rows, of which there are many more.
-    banded = seen.groups * (_SIMILAR_BANDS + 1) + looked_up(np.searchsorted(bands, ratio), best)
+    banded = seen.groups * (_SIMILAR_BANDS + 1) + np.searchsorted(bands, ratio)[best]
     return Surroundings(
         plan,
         base.mean,
@@ -441,3 +504,8 @@ def _ratios(codes: Codes, seen: _Seen, levels: int, mean: float) -> Table:
 
 def _or(values: Numbers, instead: Numbers) -> Numbers:
     return np.where(np.isnan(values), instead, values)
+
+
+def _either(value: float, instead: float) -> float:
+    """The value, or the other where it is NaN."""
+    return instead if math.isnan(value) else value

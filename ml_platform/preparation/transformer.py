@@ -351,7 +351,9 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         }
         given |= {name: frame[name].to_numpy() for name in self.preparation_.kept}
         # Not put together in blocks, which would copy all of it; what is not ours alone is copied.
-        own = {name: values if values.base is None else values.copy() for name, values in given.items()}
+        own = {
+            name: values if values.base is None else values.copy() for name, values in given.items()
+        }
         return pd.DataFrame(own, index=frame.index, copy=False)
 
 

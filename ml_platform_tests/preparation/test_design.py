@@ -2,8 +2,18 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ml_platform.preparation.design import DAY_S, WEEK_S, YEAR_S, ask_all, design_for
+from ml_platform.preparation.design import (
+    DAY_S,
+    WEEK_S,
+    YEAR_S,
+    ask_all,
+    design_for,
+    median_of,
+    some_rows,
+)
 from ml_platform.preparation.roles import Rows
 from ml_platform.preparation.surroundings import (
     FEATURES,
@@ -57,7 +67,9 @@ def test_the_targets_own_cell_is_not_seen():
 def test_partners_that_go_with_the_target_come_first():
     rows = rows_of_three()
     a, b = rows.numbers["a"], rows.numbers["b"]
-    rows = rows.with_numbers({"c": np.where(np.isnan(b), NAN, a + np.random.default_rng(1).normal(0, 9, 300))})
+    rows = rows.with_numbers(
+        {"c": np.where(np.isnan(b), NAN, a + np.random.default_rng(1).normal(0, 9, 300))}
+    )
     design = design_of("a", ("c", "a", "b"), rows, has_calendar=False)
     assert design.partners == ("b", "c")
     assert design.others == ()
@@ -109,3 +121,31 @@ def test_a_row_alone_is_seen_as_it_is_among_others():
         alone = design.matrix(type(told)(rows.take(one), of))
         np.testing.assert_array_equal(alone, whole[[place]])
     assert whole.shape[1] == 2 * len(FEATURES) + 1 + 2 * len(design.periods) + design.clues
+
+
+@given(values=st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(NAN)), max_size=40))
+def test_the_median_is_numpys(values):
+    known = [value for value in values if not np.isnan(value)]
+    assert median_of(np.array(values, float)) == (np.median(known) if known else 0.0)
+
+
+def test_each_target_is_told_of_its_own_rows_what_all_rows_are_told():
+    rows = rows_of_three()
+    plan = Plan(WHOLE, (), {})
+    around = {n: learn_surroundings(rows.numbers[n], rows, plan) for n in "abc"}
+    every = np.arange(300)
+    whole = ask_all(around, rows, {"a": every}, {"a": ("a", "b", "c")})["a"]
+    wanted = {"a": every[::7], "b": every[100:200], "c": every[:0]}
+    needs = {"a": ("a", "b"), "b": ("b", "a", "c"), "c": ("c",)}
+    told = ask_all(around, rows, wanted, needs)
+    for target, which in wanted.items():
+        assert set(told[target].of) == set(needs[target])
+        np.testing.assert_array_equal(told[target].rows.numbers["b"], rows.numbers["b"][which])
+        for name, said in told[target].of.items():
+            for word in FEATURES:
+                np.testing.assert_array_equal(said[word], whole.of[name][word][which])
+
+
+def test_some_rows_are_those_rows():
+    matrix = np.arange(12.0).reshape(3, 4).T
+    np.testing.assert_array_equal(some_rows(matrix, np.array([3, 1])), matrix[[3, 1]])

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ml_platform.preparation.evidence import (
     Sight,
@@ -87,3 +89,25 @@ def test_a_number_tells_by_its_bands():
     assert (found == (MARKET[where] == 2)).mean() > 0.97
     missing = Rows({"size": np.full(1, np.nan)}, {}, None, 1)
     assert with_bands(missing, edges).keys[band_of("size")].tolist() == [-1]
+
+
+def test_keys_of_many_groups_are_tried_by_all_rows_and_others_by_some():
+    _, where = hidden()
+    few = np.union1d(where, np.arange(0, ROWS, 40))
+    some = rows().take(few)
+    by_few = choose_keys(MARKET, where, Sight(some, few), 4, ["store"])[1]
+    by_all = choose_keys(MARKET, where, Sight(some, few, {"store": STORE}), 4, ["store"])[1]
+    assert by_few.mean() < by_all.mean() == 1.0
+
+
+@given(codes=st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 3)), min_size=1, max_size=30))
+def test_the_evidence_of_a_group_is_the_log_of_its_share_over_the_wholes(codes):
+    key, target = np.array(codes).T
+    evidence = learn_evidence(target, Rows({}, {"k": key}, None, len(key)), 4, ["k"], {})
+    share = np.exp(evidence.prior)
+    for group in range(max(key.max(), 0) + 1):
+        count = np.bincount(target[key == group], minlength=4)
+        expected = np.log((count + 0.5 * share) / (count.sum() + 0.5) / share)
+        if key.max() >= 0:
+            assert evidence.tables["k"][group] == pytest.approx(expected)
+    assert evidence.tables["k"][-1].tolist() == [0, 0, 0, 0]

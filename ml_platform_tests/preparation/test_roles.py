@@ -7,6 +7,7 @@ import pytest
 from ml_platform.preparation.columns import Column
 from ml_platform.preparation.roles import code_of, in_unit, learn_roles, out_of_unit, seconds
 
+NAN = np.nan
 ROWS = 1_000
 DRAW = np.random.default_rng(0)
 
@@ -102,3 +103,10 @@ def test_rows_are_taken_and_changed_without_touching_the_others():
 def test_a_key_of_thousands_is_a_key_in_a_long_table():
     stores = np.random.default_rng(0).integers(0, 8_000, 100_000)
     assert "store_id" in learn_roles({"store_id": number(stores)}, 0).coded
+
+
+def test_of_many_rows_codes_are_looked_up_as_they_are_searched_for_in_few():
+    known = np.array([-3.0, 0, 1, 7, 20])
+    asked = np.array([NAN, -3, -3.5, 0, -0.0, 7, 8, 20, 21, -4, 1e300, -1e300, np.inf, 6.999])
+    many = np.tile(asked, 1_000)
+    assert code_of(many, known).tolist() == code_of(asked, known).tolist() * 1_000

@@ -12,6 +12,7 @@ from ml_platform.preparation.surroundings import (
     Plan,
     Timeline,
     choose_plan,
+    in_order,
     learn_surroundings,
     order_of,
 )
@@ -68,6 +69,57 @@ def test_the_order_is_by_group_and_then_by_time(groups, seed):
     assert order.tolist() == np.lexsort((times, codes)).tolist()
 
 
+def test_the_order_of_many_groups_is_by_group_and_then_by_time():
+    draw = np.random.default_rng(0)
+    for most in (40_000, 3_000_000, 10**12):
+        codes = draw.integers(-most, most, 5_000)[draw.integers(0, 2_000, 5_000)]
+        times = draw.integers(0, 50, 5_000).astype(float)
+        expected = np.lexsort((times, codes))
+        np.testing.assert_array_equal(order_of(codes, times), expected)
+        order = order_of(codes[np.argsort(times, kind="stable")], np.sort(times))
+        np.testing.assert_array_equal(np.argsort(times, kind="stable")[order], expected)
+
+
+@given(times=st.lists(st.sampled_from([0.0, -0.0, 1.5, 2.0, NAN, np.inf]), max_size=30))
+def test_the_order_of_times_leaves_those_alike_as_they_came(times):
+    values = np.array(times, float)
+    assert in_order(values).tolist() == np.argsort(values, kind="stable").tolist()
+
+
+CELLS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 20), st.floats(-100, 100)), max_size=40
+)
+
+
+@given(cells=CELLS, group=st.integers(-1, 4), time=st.one_of(st.floats(-5, 30), st.just(NAN)))
+def test_a_row_alone_is_told_what_it_is_told_among_others(cells, group, time):
+    groups, times, values = np.array(cells, float).reshape(-1, 3).T
+    timeline = line(values, times, groups.astype(np.int64))
+    alone = timeline.around_one(group, time)
+    among = timeline.around(np.array([group, 0]), np.array([time, 1.0]))
+    assert [float(one) for one in alone] == pytest.approx(
+        [said[0] for said in among], rel=0, abs=0, nan_ok=True
+    )
+    assert timeline.between_one(group, time) == pytest.approx(alone[0], rel=0, abs=0, nan_ok=True)
+
+
+@given(
+    cells=st.lists(
+        st.tuples(st.integers(0, 6), st.floats(-9, 9, allow_subnormal=False)), max_size=60
+    )
+)
+def test_among_themselves_values_are_told_the_mean_of_three_on_each_side(cells):
+    groups, values = np.array(sorted(cells), float).reshape(-1, 2).T
+    timeline = line(values, groups=groups.astype(np.int64))
+    for place, found in enumerate(timeline.among_themselves()):
+        near = [
+            timeline.values[other]
+            for other in range(max(place - 3, 0), min(place + 4, len(values)))
+            if other != place and timeline.groups[other] == timeline.groups[place]
+        ]
+        assert found == pytest.approx(np.mean(near) if near else NAN, abs=1e-9, nan_ok=True)
+
+
 def table(rows=600, seed=0):
     """A value that a store has, around a wave of time that all share."""
     draw = np.random.default_rng(seed)
@@ -114,3 +166,21 @@ def test_what_is_told_of_a_hidden_cell_does_not_depend_on_it():
     for feature in FEATURES:
         np.testing.assert_array_equal(told[feature], told_again[feature])
     assert np.std(told["expected"] - values[hidden]) < 0.5 * np.std(values)
+
+
+@pytest.mark.parametrize("effects", [(), ("store",), ("store", "other")])
+def test_one_row_is_told_by_all_words_what_it_is_told_among_others(effects):
+    values, rows = table()
+    around = learn_surroundings(values, rows, Plan("other", effects, LEVELS))
+    rows = Rows(
+        {},
+        {"store": np.array([-1, 10, 3, 4]), "other": np.array([2, -1, 10, 5])},
+        np.array([NAN, 1e12, -5.0, 300.5]),
+        4,
+    )
+    told = around.ask(rows)
+    for place in range(4):
+        alone = around.ask(rows.take(np.array([place])))
+        assert {word: said[place] for word, said in told.items()} == {
+            word: said[0] for word, said in alone.items()
+        }
