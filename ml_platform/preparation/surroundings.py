@@ -269,8 +269,8 @@ def _totals(codes: Codes, values: Numbers, levels: int) -> tuple[Table, Table]:
     if not known.all():
         codes, values = codes[known], values[known]
     at = codes + 1  # those without a group come first, and are left away
-    total: Table = np.bincount(at, weights=values, minlength=levels + 3)[1:]
-    count: Table = np.bincount(at, minlength=levels + 3)[1:].astype(np.float64)
+    total = np.bincount(at, weights=values, minlength=levels + 3)[1:].astype(np.float64)
+    count = np.bincount(at, minlength=levels + 3)[1:].astype(np.float64)
     total[levels:], count[levels:] = 0.0, 0.0
     return total, count
 
