@@ -48,7 +48,7 @@ dev: $(STAMP) ## The Dagster UI with the MLflow UI and the demand project's sour
 	$(BIN)/ml-platform dev $(if $(DATA),--data $(DATA)) $(ARGS)
 
 test: $(STAMP) ## The whole test suite, a file at a time on each of two workers
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 $(ROOMS:%=test-%): test-%: $(STAMP)
 	$(BIN)/pytest ml_platform_tests/$* $(ARGS)

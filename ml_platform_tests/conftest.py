@@ -37,11 +37,41 @@ PASSWORD = "p@ss:w/rd %41"
 """The server's password, with everything in it that a URL has to encode."""
 
 _START_WAIT_S = 60
+_MEMORY, _ROOM = Path("/dev/shm"), 4 * 2**30
+
+
+def _has_room(folder):
+    """Whether tests may write there, also programs and as much as they like."""
+    if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < _ROOM:
+        return False
+    return not os.statvfs(folder).f_flag & os.ST_NOEXEC
+
+
+if "TMPDIR" not in os.environ and _has_room(_MEMORY):
+    # A run of Dagster writes to its history some hundred times and waits for the disk each time;
+    # that no power failure loses it is no matter of tests. Children are to write there as well.
+    os.environ["TMPDIR"] = str(_MEMORY)
+    tempfile.tempdir = None
 
 if "CI" not in os.environ:
     # No test is a matter of time; in CI hypothesis loads a profile of its own that says so too.
     settings.register_profile("without deadlines", deadline=None)
     settings.load_profile("without deadlines")
+
+
+def pytest_collection_modifyitems(items):
+    """Long files go first, so that the workers end together: the others fill what time is left.
+
+    They are those with long time limits, then those that start and kill processes.
+    """
+    longest, slow = {}, set()
+    for item in items:
+        for mark in item.iter_markers():
+            if mark.name == "timeout":
+                longest[item.path] = max(mark.args[0], longest.get(item.path, 0))
+            elif mark.name in {"fault", "browser"}:
+                slow.add(item.path)
+    items.sort(key=lambda item: (-longest.get(item.path, 0), item.path not in slow))
 
 
 class Workshop:
@@ -124,12 +154,24 @@ def empty_history(tmp_path_factory):
 
 
 @pytest.fixture
-def workshop(tmp_path, tmp_path_factory, empty_history, monkeypatch):
+def instances(tmp_path_factory, empty_history):
+    """What makes instances with a history of their own, each with what it is to have besides."""
+
+    @contextmanager
+    def made(overrides=None):
+        history = shutil.copytree(empty_history, tmp_path_factory.mktemp("instance") / "dagster")
+        storage = {"module": LocalStorage.__module__, "class": "LocalStorage",
+                   "config": {"base_dir": str(history)}}  # fmt: skip
+        with dg.instance_for_test({"storage": {"custom": storage}, **(overrides or {})}) as one:
+            yield one
+
+    return made
+
+
+@pytest.fixture
+def workshop(tmp_path, instances, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    history = shutil.copytree(empty_history, tmp_path_factory.mktemp("instance") / "dagster")
-    storage = {"module": LocalStorage.__module__, "class": "LocalStorage",
-               "config": {"base_dir": str(history)}}  # fmt: skip
-    with dg.instance_for_test({"storage": {"custom": storage}}) as instance:
+    with instances() as instance:
         made = Workshop(tmp_path, instance)
         yield made
     for name in [name for name in sys.modules if name.startswith(made.package)]:

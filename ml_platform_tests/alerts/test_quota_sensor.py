@@ -15,8 +15,8 @@ DAY = NOW - timedelta(hours=1)
 
 
 @pytest.fixture
-def instance():
-    with dg.instance_for_test() as made:
+def instance(instances):
+    with instances() as made:
         yield made
 
 

@@ -78,8 +78,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path):
-    with dg.instance_for_test() as instance:
+def shop(tmp_path, instances):
+    with instances() as instance:
         yield Shop(instance, tmp_path)
 
 
@@ -294,12 +294,12 @@ def test_channels_that_are_wrongly_declared_lose_nothing(shop):
     assert shop.told() == ["check.failed"]
 
 
-def test_the_sensor_of_a_project_skips_and_says_what_it_did(tmp_path, monkeypatch):
+def test_the_sensor_of_a_project_skips_and_says_what_it_did(tmp_path, monkeypatch, instances):
     monkeypatch.setenv("ML_PLATFORM_HOME", str(tmp_path))
     monkeypatch.setenv("ML_PLATFORM_CHANNELS", str(tmp_path / "none.yaml"))
     sensor = alerts_sensor("shop", [Rule(name="r", channels=["inbox"])])
     defs = dg.Definitions(assets=[sales], sensors=[sensor])
-    with dg.instance_for_test() as instance:
+    with instances() as instance:
         said = []
         for _ in range(2):
             context = dg.build_sensor_context(

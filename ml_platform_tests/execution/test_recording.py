@@ -103,9 +103,9 @@ def job() -> None:
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-def test_a_run_goes_on_with_those_that_its_tags_say(chain):
+def test_a_run_goes_on_with_those_that_its_tags_say(chain, instances):
     tags, expected = CHAINS[chain]
-    with dg.instance_for_test() as instance:
+    with instances() as instance:
         runs = []
         for number, own in enumerate(tags):
             parent = runs[-1].run_id if number else None

@@ -14,8 +14,8 @@ RETRIES = {"run_retries": {"enabled": True, "max_retries": 2}}
 
 
 @pytest.fixture(params=[{}, RETRIES], ids=["as it is", "with retries"])
-def instance(request):
-    with dg.instance_for_test(overrides=request.param) as made:
+def instance(request, instances):
+    with instances(request.param) as made:
         yield made
 
 
@@ -82,15 +82,15 @@ def test_runs_that_ended_before_are_not_asked_for(instance):
 
 
 @pytest.mark.parametrize(("said", "expected"), [("true", 0), ("false", 1)])
-def test_a_failure_that_dagster_repeats_by_itself_is_no_end(said, expected):
-    with dg.instance_for_test(overrides=RETRIES) as instance:
+def test_a_failure_that_dagster_repeats_by_itself_is_no_end(said, expected, instances):
+    with instances(RETRIES) as instance:
         run_id = run(instance, FAILURE)
         instance.add_run_tags(run_id, {"dagster/will_retry": said})
         assert len(ended_runs(instance, "shop", "load", time.time())(0)) == expected
 
 
-def test_a_failure_of_which_this_is_not_said_yet_waits_a_moment():
-    with dg.instance_for_test(overrides=RETRIES) as instance:
+def test_a_failure_of_which_this_is_not_said_yet_waits_a_moment(instances):
+    with instances(RETRIES) as instance:
         run_id = run(instance, None)
         # What Dagster does first: the status, and only then the tag.
         instance.run_storage.handle_run_event(
@@ -102,8 +102,8 @@ def test_a_failure_of_which_this_is_not_said_yet_waits_a_moment():
         assert found.outcome == "failed"
 
 
-def test_the_champion_is_the_last_version_that_became_it():
-    with dg.instance_for_test() as instance:
+def test_the_champion_is_the_last_version_that_became_it(instances):
+    with instances() as instance:
         assert champion(instance, "models/demand") is None
         for version, is_champion in [
             ("1", True),

@@ -61,8 +61,8 @@ class Project:
 
 
 @pytest.fixture
-def project():
-    with dg.instance_for_test() as instance:
+def project(instances):
+    with instances() as instance:
         yield Project(instance)
 
 

@@ -35,7 +35,7 @@ def line(text: str) -> str:
 
 def utf16(text: str) -> int:
     """How many UTF-16 units it takes: what services written in JavaScript, C# or Java count."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def utf8(text: str) -> int:

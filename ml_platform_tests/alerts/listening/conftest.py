@@ -79,8 +79,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop():
-    with dg.instance_for_test() as instance:
+def shop(instances):
+    with instances() as instance:
         yield Shop(instance)
 
 

@@ -245,14 +245,14 @@ def sweep(instance):
 
 
 def test_the_sensor_deletes_a_cluster_when_its_lock_has_run_out_and_not_before(
-    installation, tmp_path
+    installation, tmp_path, instances
 ):
     (tmp_path / "profiles.yaml").write_text(
         "cloud: {engine: ray, cluster: {name: pods, kind: kuberay, manifest: raycluster.yaml}}"
     )
     within_step(declared())
     ((_, made),) = installation.of("rayclusters").items()
-    with dg.instance_for_test() as instance:
+    with instances() as instance:
         assert not sweep(instance)
         assert installation.of("rayclusters")
         notes = made["metadata"]["annotations"]
