@@ -26,6 +26,7 @@ from ml_platform.kernel.marks import RUN_VARIABLE
 from ml_platform.operations.instance import process_of
 from ml_platform.operations.processes import started_by
 from ml_platform.storage.tables import TableStore
+from ml_platform_tests.daemon import HASTY_DAEMON
 
 REPOSITORY = Path(__file__).parents[2]
 TABLE = dg.AssetKey(["features", "slow"])
@@ -89,10 +90,10 @@ class Host:
         self.shop = folder / "slow_defs" / "shop"
         self.services = []
 
-    def start(self, *module):
+    def start(self, *command):
         with (self.folder / "services.log").open("a") as log:
             process = psutil.Popen(
-                [sys.executable, "-m", *module],
+                command,
                 cwd=self.folder,
                 env={**os.environ, "DAGSTER_HOME": str(self.folder)},
                 stdout=log,
@@ -104,9 +105,10 @@ class Host:
     def start_all(self):
         server = self.folder / "code.sock"
         server.unlink(missing_ok=True)
-        self.start("dagster", "api", "grpc", "-f", "location.py", "--socket", str(server))
+        code = ("api", "grpc", "-f", "location.py", "--socket", str(server))
+        self.start(sys.executable, "-m", "dagster", *code)
         wait_until(server.exists)
-        self.start("dagster._daemon", "run", "-w", "workspace.yaml")
+        self.start(*HASTY_DAEMON, "run", "-w", "workspace.yaml")
 
     def kill_all(self, *others):
         for service in self.services:

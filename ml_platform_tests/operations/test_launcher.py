@@ -34,8 +34,10 @@ from ml_platform.operations.processes import (
     ProcessName,
     started_by,
 )
+from ml_platform_tests.daemon import HASTY_DAEMON
 
 REPOSITORY = Path(__file__).parents[2]
+DAGSTER = (sys.executable, "-m", "dagster")
 OWN = ProcessName.own()
 GONE = ProcessName(OWN.pid, 0, OWN.place)
 HIDDEN = ProcessName(OWN.pid, 0, Place("elsewhere", "m", "b", "n"))
@@ -173,12 +175,12 @@ class Host:
             f"load_from: [{{grpc_server: {{socket: {self.socket}, location_name: small}}}}]\n"
         )
 
-    def start(self, *module: str, home: bool = True) -> psutil.Process:
+    def start(self, *command: str, home: bool = True) -> psutil.Process:
         """A service in a group of its own that takes SIGINT, whatever this process inherited."""
         env = {k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"}
         with (self.folder / "services.log").open("a") as log:
             process = psutil.Popen(
-                [sys.executable, "-m", *module],
+                command,
                 cwd=self.folder,
                 env={**env, **({"DAGSTER_HOME": str(self.folder)} if home else {})},
                 stdout=log,
@@ -191,19 +193,20 @@ class Host:
 
     def start_code_server(self) -> psutil.Process:
         self.socket.unlink(missing_ok=True)
-        server = self.start("dagster", "api", "grpc", "-f", "defs.py", "--socket", str(self.socket))
+        code = (*DAGSTER, "api", "grpc", "-f", "defs.py", "--socket", str(self.socket))
+        server = self.start(*code)
         wait_until(self.socket.exists)
         return server
 
     def start_daemon(self) -> psutil.Process:
-        return self.start("dagster._daemon", "run", "-w", "workspace.yaml")
+        return self.start(*HASTY_DAEMON, "run", "-w", "workspace.yaml")
 
     def launch(self, name: str, **tags: str) -> str:
         """Queue a run as a person does; returns its id."""
         before = {run.run_id for run in self.instance.get_runs()}
         subprocess.run(
             [
-                *(sys.executable, "-m", "dagster", "job", "launch", "-w", "workspace.yaml"),
+                *(*DAGSTER, "job", "launch", "-w", "workspace.yaml"),
                 *("-j", name, "--tags", json.dumps(tags)),
             ],
             cwd=self.folder,
@@ -383,7 +386,7 @@ def test_plain_dagster_dev_in_a_fresh_clone_keeps_its_history_and_ends_its_runs(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    dev = ["dagster", "dev", "-f", "defs.py", "-h", "127.0.0.1", "-p", str(port)]
+    dev = [*DAGSTER, "dev", "-f", "defs.py", "-h", "127.0.0.1", "-p", str(port)]
     host.start(*dev, home=False)
     wait_until(lambda: answers(port))
     job_of = {"repositoryLocationName": "defs.py", "repositoryName": "__repository__"}

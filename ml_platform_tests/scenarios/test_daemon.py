@@ -21,6 +21,7 @@ from ml_platform.kernel.marks import PARENT_TAG
 from ml_platform.operations.instance import process_of
 from ml_platform.scenarios.recorder import Recorder
 from ml_platform.scenarios.steps.control import end_runs
+from ml_platform_tests.daemon import HASTY_DAEMON
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 240
@@ -101,7 +102,7 @@ def host(tmp_path, monkeypatch):
     subprocess.run([*words, "instance", "info"], cwd=folder, check=True, capture_output=True)
     with (folder / "log").open("w") as log:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
+            [*HASTY_DAEMON, "run", "-w", "workspace.yaml"],
             cwd=folder, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     yield folder
@@ -121,7 +122,7 @@ def wait(folder, condition, what):
             pytest.fail(
                 f"{what}: not within {PATIENCE_S} s\n{(folder / 'log').read_text()[-8000:]}"
             )
-        time.sleep(0.5)
+        time.sleep(0.1)
 
 
 @pytest.mark.fault

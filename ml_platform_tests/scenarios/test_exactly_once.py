@@ -19,6 +19,7 @@ import pytest
 
 from ml_platform.kernel.marks import TRIGGER_TAG
 from ml_platform.scenarios.recorder import Recorder
+from ml_platform_tests.daemon import HASTY_DAEMON
 
 REPOSITORY = Path(__file__).parents[2]
 CHANGES, GRACE_S = 200, 2
@@ -28,10 +29,12 @@ PROJECT = f"""
 import os
 
 import dagster as dg
+from ml_platform.scenarios import sensor
 from ml_platform.scenarios.job import KEEPER, scenario_job
 from ml_platform.scenarios.sensor import scenario_sensor
 from ml_platform.scenarios.words import ScenarioWords
 
+sensor.SHORTEST_S = 1  # a tick each second, as the daemon of this test has it
 NOBODY = dg.ResourceDefinition.hardcoded_resource(None)
 SOON = {{"every": "1s", "grace": "{GRACE_S}s"}}
 QUERY = {{"url": "sqlite:///" + os.environ["SHOP"], "query": "SELECT count(*) AS n FROM sales"}}
@@ -87,18 +90,19 @@ class Host:
             "SHOP": str(folder / "shop.db"),
             "BUILT": str(folder / "built"),
         }
-        here = ["-h", "127.0.0.1", "-p"]
+        here, module = ["-h", "127.0.0.1", "-p"], [sys.executable, "-m"]
+        code_of = ["api", "grpc", "-f", "defs.py", "-d", "."]
         self.commands = {
-            "code server": ["dagster", "api", "grpc", "-f", "defs.py", "-d", ".", *here, str(code)],
-            "daemon": ["dagster._daemon", "run", "-w", "workspace.yaml"],
-            "webserver": ["dagster_webserver", "-w", "workspace.yaml", *here, str(web)],
+            "code server": [*module, "dagster", *code_of, *here, str(code)],
+            "daemon": [*HASTY_DAEMON, "run", "-w", "workspace.yaml"],
+            "webserver": [*module, "dagster_webserver", "-w", "workspace.yaml", *here, str(web)],
         }
         self.record = Recorder(f"sqlite:///{folder / 'var' / 'dagster' / 'scenarios.db'}")
 
     def start(self, name):
         with (self.folder / "log").open("a") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *self.commands[name]],
+                self.commands[name],
                 cwd=self.folder, env=self.env, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -117,7 +121,7 @@ class Host:
             if time.monotonic() > deadline:
                 log = (self.folder / "log").read_text()[-6000:]
                 pytest.fail(f"{what}: not within {PATIENCE_S} s\n{log}")
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def change(self, kind, number):
         """The change of this number: a file that is there at once, or a row."""
@@ -192,14 +196,14 @@ def test_each_change_is_built_once_while_everything_is_killed_at_random(host, ca
             made_at[kind].append(time.time())
             # In bursts of ten; a kill comes at some moment of most pauses.
             if number % 10 == 0:
-                time.sleep(chance.uniform(0, 3))
+                time.sleep(chance.uniform(0, 2))
                 if chance.random() < 0.75:
                     host.kill_and_start(chance.choice(tuple(host.commands)))
-                time.sleep(chance.uniform(0, 3))
+                time.sleep(chance.uniform(0, 2))
             # A slow host would otherwise make one run of all.
             if number % 50 == 0:
                 host.wait(over, f"the first {number} changes")
-        time.sleep(12)  # whoever would start something twice does it in these two ticks
+        time.sleep(6)  # whoever would start something twice does it in these ticks
         host.wait(over, "what started meanwhile")
         found = asked_for(instance)
     last = {kind: len(made_at[kind]) for kind in both}
