@@ -43,9 +43,12 @@ def main(folder: str) -> int:
     if lock is None:
         return 0
     _leave()
-    with lock, _scratch() as scratch:
+    # Where it fails the lock is not closed here, but when Python has said why and ends: who finds
+    # the lock free reads what was said.
+    with _scratch() as scratch:
         _prepare(place, scratch)
         keep(place, scratch)
+    lock.close()
     return 0
 
 
