@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from ml_platform.operations.history import LocalStorage
 from ml_platform.storage.io_manager import TableIOManager
 from ml_platform.storage.resource import Tables
 from ml_platform.storage.tables import TableStore
+from ml_platform_tests.ports import free_port
 
 PASSWORD = "p@ss:w/rd %41"
 """The server's password, with everything in it that a URL has to encode."""
@@ -244,9 +244,7 @@ def _initialise(programs, folder, owner):
 
 @contextmanager
 def _running(programs, folder, owner):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:

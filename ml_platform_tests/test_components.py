@@ -60,11 +60,13 @@ def test_the_projects_pass_the_check_of(clone, what):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", components.__all__)
-def test_what_is_scaffolded_loads_as_it_is(clone, name):
-    path = "quickstart2/thing"
-    done = dg(clone, "scaffold", "defs", f"ml_platform.components.{name}", path)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_what_is_scaffolded_loads_as_it_is(clone):
+    for name in components.__all__:
+        path = f"quickstart2/{name.lower()}"
+        done = dg(clone, "scaffold", "defs", f"ml_platform.components.{name}", path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    made = (clone / "ml_platform" / "defs" / "quickstart2").rglob("defs.yaml")
+    assert len(list(made)) == len(components.__all__)
     checked = ml_platform(clone, "check", "--project", "quickstart2")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "0 broken" in checked.stdout
@@ -75,7 +77,8 @@ def misspelt(clone):
 
     `dg check yaml` looks at one document of each type, the last; `ml-platform check` at all.
     """
-    shutil.rmtree(clone / "ml_platform" / "defs" / "demand")
+    for other in ("demand", "delivery"):
+        shutil.rmtree(clone / "ml_platform" / "defs" / other)
     file = clone / "ml_platform" / "defs" / "quickstart" / "defs.yaml"
     file.write_text(file.read_text().replace("  sql:", "  sqll:"))
     return clone

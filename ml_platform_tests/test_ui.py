@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.tables import TableStore
+from ml_platform_tests.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 
@@ -171,7 +171,7 @@ def _environment(home):
 @contextlib.contextmanager
 def _developing(home):
     """`ml-platform dev` while the block runs; the ports of both UIs."""
-    ports = dagster, mlflow = _free_port(), _free_port()
+    ports = dagster, mlflow = free_port(), free_port()
     command = [_program(), "dev", "--port", str(dagster), "--mlflow-port", str(mlflow)]
     with (home / "dev.log").open("wb") as log:
         process = subprocess.Popen(
@@ -189,12 +189,6 @@ def _developing(home):
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_S)
-
-
-def _free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def _wait_for(address, process, log):

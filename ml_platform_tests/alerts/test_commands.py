@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from ml_platform.alerts.routing import Desk, ingest
 from ml_platform.alerts.rules import Rule
 from ml_platform.alerts.settings import AlertSettings
 from ml_platform.kernel.errors import DeclarationError, NotFoundError
+from ml_platform_tests.ports import free_port
 
 with warnings.catch_warnings():
     # Click's own, about a name that Typer still asks for.
@@ -184,9 +184,7 @@ def test_the_page_is_served_and_its_button_works(home, run):
     happen("check.failed")
     with outbox_here().book() as book:
         path = book.with_status("pending")[0].message.ack_url.split("3001")[1]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program = Path(sys.executable).parent / "ml-platform"
     server = subprocess.Popen([program, "alerts", "serve", "--port", str(port)])
     try:

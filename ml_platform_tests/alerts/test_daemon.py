@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+
+from ml_platform_tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 240
@@ -84,9 +85,7 @@ class Host:
         assert done.returncode == 0, done.stderr
 
     def start(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         with (self.folder / "log").open("a") as log:
             self.dev = subprocess.Popen(
                 [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)],

@@ -9,14 +9,16 @@ import collections
 import json
 import os
 import random
+import select
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import dagster as dg
 import pytest
+
+from ml_platform_tests.ports import free_port
 
 CHECKS, FAILURES = 1000, 300
 PATIENCE_S = 240
@@ -83,8 +85,11 @@ class Killable:
         self.process = subprocess.Popen(
             self.command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"up\n", self.process.communicate()[1].decode()
+
+    def is_up(self):
+        """Whether it has said so."""
+        assert self.process.poll() is None, self.process.communicate()[1].decode()
+        return bool(select.select([self.process.stdout], [], [], 0)[0])
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -96,12 +101,17 @@ class Killable:
         self.start()
 
 
+def kill_one(processes, chance):
+    """Kill one of those that are up and start it again; of the others each is still starting."""
+    while not (up := [one for one in processes if one.is_up()]):
+        time.sleep(0.02)
+    chance.choice(up).kill_and_start()
+
+
 @pytest.fixture
 def home(tmp_path):
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "channels.yaml").write_text(
         "hook:\n  type: webhook\n"
         f"  url: http://127.0.0.1:{port}/\n"
@@ -160,12 +170,12 @@ def test_each_failed_check_is_told_once_while_everything_is_killed_at_random(hom
             for number in range(CHECKS):
                 instance.report_runless_asset_event(evaluation(number, failed))
                 if chance.random() < 0.02:
-                    chance.choice(processes).kill_and_start()
+                    kill_one(processes, chance)
             deadline = time.monotonic() + PATIENCE_S
             while len(received(log)[0]) < FAILURES and time.monotonic() < deadline:
                 time.sleep(0.5)
                 if chance.random() < 0.1:
-                    chance.choice(processes).kill_and_start()
+                    kill_one(processes, chance)
             time.sleep(3)  # whoever would tell something twice does it now
         finally:
             for one in processes:

@@ -1,17 +1,16 @@
 """A driver on Ray that is killed: no process of it stays, and the next run makes the rest alone."""
 
 import importlib.util
+import json
 import sys
 import textwrap
 import time
 
-import dagster as dg
 import psutil
 import pytest
 
 from ml_platform.execution.backfill import resuming_tags
 from ml_platform.execution.clusters import local
-from ml_platform.execution.launch import materialise
 from ml_platform.execution.recording import materialisations
 
 if importlib.util.find_spec("ray") is None:  # not imported: Ray reads its settings when it is
@@ -24,7 +23,7 @@ pytestmark = [
 ]
 
 DRIVER = """
-    import importlib, sys
+    import importlib, json, sys
     from pathlib import Path
     import dagster as dg
     from ml_platform.execution.launch import materialise
@@ -32,14 +31,18 @@ DRIVER = """
     from ml_platform.storage.io_manager import TableIOManager
     from ml_platform.storage.resource import Tables
 
-    root, package, *parts = sys.argv[1:]
+    root, package, tags, *parts = sys.argv[1:]
     sys.path.insert(0, root)
     tables = Tables(root=root + "/tables")
     resources = {"tables": tables, "io_manager": TableIOManager(tables=tables)}
     tree = dg.ComponentTree.from_module(importlib.import_module(package), project_root=Path(root))
     project = load_tree(tree, "shop", dg.Definitions(resources=resources))
+    key = dg.AssetKey(["features", "slow"])
     with dg.DagsterInstance.get() as instance:
-        materialise(project.definitions, instance, [dg.AssetKey(["features", "slow"])], parts)
+        done = materialise(
+            project.definitions, instance, [key], parts, tags=json.loads(tags)
+        )
+    sys.exit(0 if done.success else str(done.failures))
 """
 
 RAYS = {
@@ -65,7 +68,7 @@ def test_a_killed_driver_leaves_no_process_of_ray_and_the_next_run_makes_what_is
     )
     instance = workshop.instance
     command = [sys.executable, "-c", textwrap.dedent(DRIVER), str(tmp_path), workshop.package]
-    driver = psutil.Popen([*command, *parts])
+    driver = psutil.Popen([*command, "{}", *parts])
     while not (runs := instance.get_runs()) or len(recorded(instance, runs[0].run_id)) < 3:
         assert driver.poll() is None
         time.sleep(0.1)
@@ -80,9 +83,8 @@ def test_a_killed_driver_leaves_no_process_of_ray_and_the_next_run_makes_what_is
     folder = next((tmp_path / "tables").rglob("slow"))
     written = {part: (folder / f"{part}.parquet").stat().st_mtime_ns for part in done}
     tags = resuming_tags(instance.get_run_by_id(runs[0].run_id))
-    definitions = workshop.load().definitions
-    again = materialise(definitions, instance, [dg.AssetKey(["features", "slow"])], tags=tags)
-    assert again.success, again.failures
+    again = psutil.Popen([*command, json.dumps(tags), *parts])
+    assert again.wait() == 0
     made = {part: (folder / f"{part}.parquet").stat().st_mtime_ns for part in parts}
     assert {part: made[part] for part in done} == written
     assert len(made) == len(parts)

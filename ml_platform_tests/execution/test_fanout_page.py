@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from ml_platform.operations.instance import prepare
+from ml_platform_tests.ports import free_port
 from ml_platform_tests.test_ui import (
     BROWSER_ARGUMENTS,
     CHROMIUM,
@@ -25,7 +26,6 @@ from ml_platform_tests.test_ui import (
     PATIENCE_S,
     _answers,
     _environment,
-    _free_port,
     _missing,
     shoot,
 )
@@ -170,7 +170,7 @@ def test_partitions_show_as_made_under_way_and_failed_while_the_run_goes_on(home
     for variable in ("ML_PLATFORM_HOME", "DAGSTER_HOME"):
         monkeypatch.delenv(variable, raising=False)
     prepare(home)
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     serve = ("-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-w", "workspace.yaml")
     with (

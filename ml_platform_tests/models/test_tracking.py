@@ -1,7 +1,6 @@
 """Runs, versions and champions in real MLflow stores: an SQLite file, and a server over HTTP."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from ml_platform.models.tracking import (
     load_champion,
     record,
 )
+from ml_platform_tests.ports import free_port
 
 YES, NO = Verdict(is_champion=True, sentence="yes"), Verdict(is_champion=False, sentence="no")
 NAN = float("nan")
@@ -258,12 +258,6 @@ def test_a_server_that_does_not_answer_may_be_tried_again(monkeypatch):
     with pytest.raises(UnavailableError, match="MLflow at http") as caught:
         find_champion("demand", f"http://127.0.0.1:{free_port()}")
     assert caught.value.retryable
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture

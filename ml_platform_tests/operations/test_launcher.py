@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -35,6 +34,7 @@ from ml_platform.operations.processes import (
     started_by,
 )
 from ml_platform_tests.daemon import HASTY_DAEMON
+from ml_platform_tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 DAGSTER = (sys.executable, "-m", "dagster")
@@ -383,9 +383,7 @@ mutation Launch($parameters: ExecutionParams!) {
 def test_plain_dagster_dev_in_a_fresh_clone_keeps_its_history_and_ends_its_runs(
     host: Host,
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     dev = [*DAGSTER, "dev", "-f", "defs.py", "-h", "127.0.0.1", "-p", str(port)]
     host.start(*dev, home=False)
     wait_until(lambda: answers(port))

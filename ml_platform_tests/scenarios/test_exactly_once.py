@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import pytest
 from ml_platform.kernel.marks import TRIGGER_TAG
 from ml_platform.scenarios.recorder import Recorder
 from ml_platform_tests.daemon import HASTY_DAEMON
+from ml_platform_tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 CHANGES, GRACE_S = 200, 2
@@ -75,7 +75,7 @@ class Host:
         self.folder, self.kills, self.processes = folder, {}, {}
         (folder / "in").mkdir()
         shutil.copy(REPOSITORY / "dagster.yaml", folder)
-        code, web = _free_port(), _free_port()
+        code, web = free_port(), free_port()
         (folder / "defs.py").write_text(PROJECT)
         (folder / "builder.py").write_text(BUILDER)
         (folder / "workspace.yaml").write_text(WORKSPACE.format(port=code))
@@ -133,12 +133,6 @@ class Host:
         with sqlite3.connect(self.folder / "shop.db", timeout=60) as shop:
             shop.execute("INSERT INTO sales VALUES (?)", [number])
         shop.close()
-
-
-def _free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from ml_platform.scenarios.calls import FORGOTTEN_S, Calls, Hook
 from ml_platform.scenarios.recorder import recorder_here
 from ml_platform.scenarios.watch.plain import MOST_CHARACTERS
 from ml_platform.scenarios.webhook import app
+from ml_platform_tests.ports import free_port
 
 KEY = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 OTHER_KEY = "whsec_" + base64.b64encode(b"another key, as long as the first").decode()
@@ -51,9 +51,7 @@ class Caller:
 
 @pytest.fixture
 def caller(calls):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = uvicorn.Server(uvicorn.Config(app(calls), "127.0.0.1", port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -10,7 +10,6 @@ import importlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -36,6 +35,7 @@ from ml_platform.kernel.errors import (
     SettingsError,
     UnavailableError,
 )
+from ml_platform_tests.ports import free_port
 
 MANIFEST = Path(__file__).parents[3] / "deploy" / "kubernetes" / "raycluster.yaml"
 PATCH = ("PATCH", True)
@@ -288,9 +288,7 @@ def client_server(installation, tmp_path):
     lease = local.started("pods", nodes=1, cpus=2, for_s=600)
     place = local.place_of("pods")
     installation.token = place.token.read_text()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     where = ["--address", lease.address, "--host", "127.0.0.1", "--port", port, "--mode", "legacy"]
     environ = {
         **os.environ,
