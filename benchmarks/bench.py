@@ -42,6 +42,18 @@ class Promise:
         return f"{verdict}: {self.text}: {self.value:.3g}, at most {self.limit:g}"
 
 
+class AtLeast(Promise):
+    """A figure that has to stay at or over its limit."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is so."""
+        return self.value >= self.limit
+
+    def __str__(self) -> str:
+        return super().__str__().replace("at most", "at least")
+
+
 @dataclass
 class Spent:
     """CPU seconds of this process, all its threads together."""

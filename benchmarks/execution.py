@@ -24,11 +24,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import bench
+from workers import busy, share
 
 PACKAGE = "generated_defs"
 PROJECT = "shop"
@@ -187,14 +187,6 @@ def _waited_for(instance, count: int, daemon: subprocess.Popen) -> dict[str, flo
     return {"run_s": taken, "each_ms": 1000 * taken / count}
 
 
-def busy(_: object = None) -> float:
-    """Some CPU seconds, and nothing else; how long they took on the clock."""
-    begun, total = time.perf_counter(), 0
-    for number in range(WORK):
-        total += number & 7
-    return time.perf_counter() - begun
-
-
 def efficiency() -> dict[str, float]:
     """Which share of the time two workers had work: those of the engine, and of a bare pool."""
     from ml_platform.execution.engines.pool import LocalPool, Workers, pickled
@@ -203,13 +195,8 @@ def efficiency() -> dict[str, float]:
     from ml_platform.kernel.names import TableKey
     from ml_platform.storage.tables import TableStore
 
-    def make(step):
-        return Made(None, {"seconds": busy(step)})
-
-    def shared(times: Callable[[], list[float]]) -> float:
-        begun = time.perf_counter()
-        had_work = sum(times())
-        return had_work / (2 * (time.perf_counter() - begun))
+    def make(_step):
+        return Made(None, {"seconds": busy(WORK)})
 
     def by_engine() -> list[float]:
         return [one.made.metadata["seconds"] for one in pool.drive(workers, orders)]
@@ -223,10 +210,10 @@ def efficiency() -> dict[str, float]:
     with Workers(plan, pickled(work)) as workers, ProcessPoolExecutor(2) as executor:
         list(pool.drive(workers, orders[:2]))
         start = time.perf_counter() - begun
-        list(executor.map(busy, range(2)))
+        list(executor.map(busy, [WORK] * 2))
         for _ in range(3):
-            engine.append(shared(by_engine))
-            bare.append(shared(lambda: list(executor.map(busy, orders))))
+            engine.append(share(by_engine))
+            bare.append(share(lambda: list(executor.map(busy, [WORK] * len(orders)))))
     return {
         "engine": statistics.median(engine),
         "bare": statistics.median(bare),

@@ -12,22 +12,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
 import bench
+from workers import busy, share
 
 PARTITIONS = 16
 ROUNDS = 3
 WORK = 10_000_000
-
-
-def busy(_: object = None) -> float:
-    """Some CPU seconds, and nothing else; how long they took on the clock."""
-    begun, total = time.perf_counter(), 0
-    for number in range(WORK):
-        total += number & 7
-    return time.perf_counter() - begun
 
 
 def shares(partitions: int) -> dict[str, float]:
@@ -39,13 +31,8 @@ def shares(partitions: int) -> dict[str, float]:
     from ml_platform.kernel.names import TableKey
     from ml_platform.storage.tables import TableStore
 
-    def make(step):
-        return Made(None, {"seconds": busy(step)})
-
-    def shared(times: Callable[[], list[float]]) -> float:
-        begun = time.perf_counter()
-        had_work = sum(times())
-        return had_work / (2 * (time.perf_counter() - begun))
+    def make(_step):
+        return Made(None, {"seconds": busy(WORK)})
 
     def by_nodes() -> list[float]:
         return [one.made.metadata["seconds"] for one in engine.run(work, orders)]
@@ -63,10 +50,10 @@ def shares(partitions: int) -> dict[str, float]:
             _two_nodes()
             start = time.perf_counter() - begun
             by_nodes()
-            list(executor.map(busy, range(2)))
+            list(executor.map(busy, [WORK] * 2))
             for _ in range(ROUNDS):
-                by_ray.append(shared(by_nodes))
-                bare.append(shared(lambda: list(executor.map(busy, orders))))
+                by_ray.append(share(by_nodes))
+                bare.append(share(lambda: list(executor.map(busy, [WORK] * len(orders)))))
     finally:
         stopped("bench")
     return {

@@ -55,18 +55,6 @@ class Case:
         return self.truth.assign(target=target)[columns]
 
 
-class AtLeast(bench.Promise):
-    """A figure that has to stay at or over its limit."""
-
-    @property
-    def kept(self) -> bool:
-        """Whether it is so."""
-        return self.value >= self.limit
-
-    def __str__(self) -> str:
-        return super().__str__().replace("at most", "at least")
-
-
 def cases(series: int) -> Iterator[list[Case]]:
     """Each table's origins; the figures of one table are over all of them."""
     truth = made.panel(series)
@@ -136,7 +124,7 @@ def measured(origins: list[Case], runs: int, folder: Path) -> dict[str, dict[str
 
 def promises(name: str, found: dict[str, dict[str, float]]) -> Iterator[bench.Promise]:
     theirs, fast, boosted = (found[one] for one in (PROPHET, *OURS[:2]))
-    yield AtLeast(f"{name}: CPU of Prophet / {OURS[0]}", theirs["cpu_s"] / fast["cpu_s"], 150)
+    yield bench.AtLeast(f"{name}: CPU of Prophet / {OURS[0]}", theirs["cpu_s"] / fast["cpu_s"], 150)
     yield bench.Promise(f"{name}: WAPE of {OURS[0]} / Prophet", fast["wape"] / theirs["wape"], 1)
     if name.endswith("extras"):
         share = boosted["cpu_s"] / theirs["cpu_s"]
@@ -187,7 +175,7 @@ def main() -> int:
             busy = on_ray(min(RAY_SERIES, asked.series), folder)
             rows += [("Prophet on two workers", f"{k}, share", *[v] * 1) for k, v in busy.items()]
             text = "two workers had work, on Ray / in a bare pool"
-            kept.append(AtLeast(text, busy["ray"] / busy["bare"], 0.95))
+            kept.append(bench.AtLeast(text, busy["ray"] / busy["bare"], 0.95))
     header = ("series", "method", "CPU s", "Prophet's / its", "WAPE", "median MASE", "in interval")
     filled = [(*row, *[""] * (len(header) - len(row))) for row in rows]
     stack = bench.versions("numpy", "pandas", "lightgbm", "ray") | peer.versions()

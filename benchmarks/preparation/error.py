@@ -15,7 +15,7 @@ import bench
 import pandas as pd
 
 from preparation.gaps import PROTOCOLS, Errors, Hidden, complete_rows, errors, hide
-from preparation.run import AUTO, AUTOCLEAN, BOOSTED, CLOSED, OURS, PEERS, SIMPLE, AtLeast, Run
+from preparation.run import AUTO, AUTOCLEAN, BOOSTED, CLOSED, OURS, PEERS, SIMPLE, Run
 from preparation.tables import Parts, Table, parts_of
 
 ASKED = {(CLOSED, "A"): 0.16, (CLOSED, "B"): 0.33, (BOOSTED, "A"): 0.13, (BOOSTED, "B"): 0.25}
@@ -185,7 +185,7 @@ def _figures_asked(scores: Scores, protocol: str) -> Iterator[bench.Promise]:
         yield bench.Promise(text, found[method].error(together), limit)
     for name, right in found[AUTO].known.items():
         text = f"{protocol}, {AUTO}: {name} right, key known (next mark {RIGHT_MARK})"
-        yield AtLeast(text, right, RIGHT)
+        yield bench.AtLeast(text, right, RIGHT)
 
 
 def _order(scores: Scores, protocol: str) -> Iterator[bench.Promise]:
@@ -204,7 +204,7 @@ def _order(scores: Scores, protocol: str) -> Iterator[bench.Promise]:
         yield bench.Promise(text, worst, AS_GOOD)
     if auto.categories:
         ratio = auto.right() / max(one.right() for one in peers)
-        yield AtLeast(f"{protocol}, {AUTO}: categories right / the best peer's", ratio, 1.0)
+        yield bench.AtLeast(f"{protocol}, {AUTO}: categories right / the best peer's", ratio, 1.0)
     yield bench.Promise(f"{protocol}, {AUTO}: known cells that came back altered", auto.altered, 0)
 
 

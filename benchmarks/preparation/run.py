@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import bench
 import pandas as pd
 
 from preparation import fill, peer
@@ -15,18 +14,6 @@ ROWS_KEPT = "ours, everything, rows kept"
 SIMPLE = "median, most frequent"
 PEERS = (SIMPLE, "mean, most frequent", "IterativeImputer(BayesianRidge)", "KNNImputer(5)")
 AUTOCLEAN = "AutoClean"
-
-
-class AtLeast(bench.Promise):
-    """A figure that has to stay at or over its limit."""
-
-    @property
-    def kept(self) -> bool:
-        """Whether it is so."""
-        return self.value >= self.limit
-
-    def __str__(self) -> str:
-        return super().__str__().replace("at most", "at least")
 
 
 @dataclass(frozen=True)

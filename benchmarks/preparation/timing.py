@@ -23,7 +23,6 @@ from preparation.run import (
     SIMPLE,
     SKRUB,
     WHOLE,
-    AtLeast,
     Run,
 )
 from preparation.tables import Parts, Table, parts_of
@@ -123,7 +122,7 @@ def _promises(times: Times) -> Iterator[bench.Promise]:
     if not times.peer.failure and times.rows >= LEAST_ROWS:
         for method, (asked, mark) in ASKED.items():
             text = f"{method}: AutoClean's CPU / its own (next mark {mark:,})"
-            yield AtLeast(text, times.less(method), asked)
+            yield bench.AtLeast(text, times.less(method), asked)
     whole, skrub = (times.found[method]["cpu_s"] for method in (WHOLE, SKRUB))
     yield bench.Promise(f"CPU, {WHOLE} / {SKRUB} (next mark 1)", whole / skrub, 2.0)
     for method, long in times.long.items():

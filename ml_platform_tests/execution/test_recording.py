@@ -9,6 +9,7 @@ import pytest
 
 from ml_platform.execution.launch import materialise
 from ml_platform.execution.recording import materialisations, resumed_by
+from ml_platform_tests.jobs import job
 
 SALES = dg.AssetKey(["features", "sales"])
 PARTS = ["eu", "us"]
@@ -90,16 +91,6 @@ CHAINS = {
         [{}, {}, {"dagster/is_resume_retry": "true"}], [1],
     ),
 }  # fmt: skip
-
-
-@dg.op
-def nothing() -> None:
-    """Succeed."""
-
-
-@dg.job
-def job() -> None:
-    nothing()
 
 
 @pytest.mark.parametrize("chain", CHAINS)

@@ -27,18 +27,9 @@ from ml_platform.kernel.marks import RUN_VARIABLE
 from ml_platform.operations import connections
 from ml_platform.operations.history import LocalEventLog, LocalTicks
 from ml_platform.operations.instance import LocalInstance, data_folder, prepare
+from ml_platform_tests.jobs import job
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-@dg.op
-def nothing() -> None:
-    """Succeed."""
-
-
-@dg.job
-def job() -> None:
-    nothing()
 
 
 @pytest.fixture(scope="module")

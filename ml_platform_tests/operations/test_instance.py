@@ -25,18 +25,9 @@ from ml_platform.operations.instance import (
 )
 from ml_platform.operations.launcher import LocalRunLauncher
 from ml_platform.operations.processes import ProcessName
+from ml_platform_tests.jobs import job
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-@dg.op
-def nothing() -> None:
-    """Succeed."""
-
-
-@dg.job
-def job() -> None:
-    nothing()
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from ml_platform.operations.processes import (
     started_by,
 )
 from ml_platform_tests.daemon import HASTY_DAEMON
+from ml_platform_tests.jobs import job
 from ml_platform_tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -76,16 +77,6 @@ defs = dg.Definitions(
     ],
 )
 """
-
-
-@dg.op
-def nothing() -> None:
-    """Succeed."""
-
-
-@dg.job
-def job() -> None:
-    nothing()
 
 
 @pytest.fixture
