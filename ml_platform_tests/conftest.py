@@ -47,6 +47,10 @@ def _has_room(folder):
     return not os.statvfs(folder).f_flag & os.ST_NOEXEC
 
 
+# Each of several workers has about a core: with a thread for each core their libraries wait for each
+# other, and a fit of half a second took thirty. Workers and other children find it here.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 if "TMPDIR" not in os.environ and _has_room(_MEMORY):
     # A run of Dagster writes to its history some hundred times and waits for the disk each time;
     # that no power failure loses it is no matter of tests. Children are to write there as well.

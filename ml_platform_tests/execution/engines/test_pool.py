@@ -58,7 +58,9 @@ def test_what_a_worker_says_is_heard_with_its_partition():
     assert sorted(heard) == ["a: so far", "b: so far"]
 
 
-def test_workers_have_the_environment_that_was_asked_for_and_threads_for_their_cores():
+def test_workers_have_the_environment_that_was_asked_for_and_threads_for_their_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # what the installation says would win
+
     def make(step):
         return Made(None, {name: os.environ[name] for name in ("SHOP", "OMP_NUM_THREADS")})
 
