@@ -47,8 +47,8 @@ def _has_room(folder):
     return not os.statvfs(folder).f_flag & os.ST_NOEXEC
 
 
-# Each of several workers has about a core: with a thread for each core their libraries wait for each
-# other, and a fit of half a second took thirty. Workers and other children find it here.
+# Each of several workers has about a core: with a thread for each core their libraries wait for
+# each other, and a fit of half a second took thirty. Workers and other children find it here.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 if "TMPDIR" not in os.environ and _has_room(_MEMORY):
