@@ -274,7 +274,8 @@ def test_a_folder_that_has_gone_is_told_and_looked_at_again(stage):
 
 def test_a_record_that_cannot_be_written_holds_no_scenario_up(stage, home):
     stage.declare(build(), triggers=[watching(stage.folder, every="5m", grace="0s")])
-    home.write_text("a file where the folder should be")
+    home.mkdir(exist_ok=True)
+    (home / "dagster").write_text("a file where the folder should be")
     stage.tick()
     (stage.folder / "a.csv").write_text("1")
     assert len(stage.tick(5).run_requests) == 1
