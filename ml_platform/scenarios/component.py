@@ -75,6 +75,14 @@ class ClearField(step_words.Clear, dg.Resolvable):
     """Empty tables, or partitions of them; `ml-platform restore` brings them back."""
 
 
+class ComputeMetricsField(step_words.ComputeMetrics, dg.Resolvable):
+    """Compute figures of tables, which are kept with them and usable by later steps."""
+
+
+class StartClusterField(step_words.StartCluster, dg.Resolvable):
+    """Start a Ray cluster of this machine, or hold the one that is there."""
+
+
 class RunPythonField(step_words.RunPython, dg.Resolvable):
     """Call a function; what it returns is the step's output."""
 
@@ -96,9 +104,15 @@ class StepField(step_words.Step, dg.Resolvable):
 
     build: BuildField | None = Field(default=None, description="Make assets.")
     clear: ClearField | None = Field(default=None, description="Empty tables or partitions.")
+    compute_metrics: ComputeMetricsField | None = Field(
+        default=None, description="Compute figures of tables."
+    )
     run_python: RunPythonField | None = Field(default=None, description="Call a function.")
     run_sql: RunSqlField | None = Field(default=None, description="Run statements on a database.")
     send_message: SendMessageField | None = Field(default=None, description="Tell people.")
+    start_cluster: StartClusterField | None = Field(
+        default=None, description="Start a Ray cluster of this machine."
+    )
     clean_up: CleanUpField | None = Field(default=None, description="Remove what has become old.")
 
 

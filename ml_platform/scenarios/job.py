@@ -179,6 +179,7 @@ def _place(context: dg.OpExecutionContext, scenario: ScenarioWords, step: Step) 
         above=tuple(filter(None, above.split(","))),
         resource=lambda name: getattr(context.resources, name),
         say=context.log.info,
+        observe=context.log_event,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from ml_platform.execution.profile import MOST_HURRIED_S
 from ml_platform.kernel.expression import compiled
 from ml_platform.kernel.names import TableKey
 from ml_platform.scenarios.parts import Duration, Function, Name, Part, given_of, one_of
@@ -108,9 +109,37 @@ class CleanUp(Part):
     dry_run: bool = Field(default=False, description="Whether only to tell what would go.")
 
 
+class ComputeMetrics(Part):
+    """Compute figures of tables, which are kept with them and usable by later steps."""
+
+    tables: list[str] = Field(min_length=1, description="Their keys, like raw/sales.")
+    partitions: Text | list[Text] | None = Field(
+        default=None, description="As for `build`, each for itself; without it the whole table."
+    )
+    columns: list[str] = Field(default=[], description="Only these; else all.")
+
+    @field_validator("tables")
+    @classmethod
+    def _are_keys(cls, value: list[str]) -> list[str]:
+        return [str(TableKey.parse(key)) for key in value]
+
+
+class StartCluster(Part):
+    """Start a Ray cluster of this machine, or hold the one that is there."""
+
+    name: Name = Field(description="Of the cluster; tables use it by this name.")
+    nodes: int = Field(default=2, ge=1, description="How many that work.")
+    cpus: float = Field(default=1, gt=0, description="Cores of each node.")
+    hold: Duration = Field(
+        default=3600.0,
+        ge=MOST_HURRIED_S,
+        description="How long until it ends by itself, unless a step holds it longer.",
+    )
+
+
 KINDS = (
-    "build", "clear", "run_checks", "run_python", "run_sql", "set_variables", "run_scenario",
-    "kill_scenario", "send_message", "clean_up",
+    "build", "clear", "run_checks", "compute_metrics", "run_python", "run_sql", "set_variables",
+    "run_scenario", "kill_scenario", "send_message", "start_cluster", "stop_cluster", "clean_up",
 )  # fmt: skip
 
 
@@ -130,6 +159,9 @@ class Step(Part):
     run_checks: Text | None = Field(
         default=None, description="Run the checks of these assets, in Dagster's words."
     )
+    compute_metrics: ComputeMetrics | None = Field(
+        default=None, description="Compute figures of tables."
+    )
     run_python: RunPython | None = Field(default=None, description="Call a function.")
     run_sql: RunSql | None = Field(default=None, description="Run statements on a database.")
     set_variables: dict[str, Any] | None = Field(
@@ -146,6 +178,12 @@ class Step(Part):
         default=None, description="End the runs of another scenario of the project."
     )
     send_message: SendMessage | None = Field(default=None, description="Tell people something.")
+    start_cluster: StartCluster | None = Field(
+        default=None, description="Start a Ray cluster of this machine."
+    )
+    stop_cluster: Name | None = Field(
+        default=None, description="End a Ray cluster of this machine."
+    )
     clean_up: CleanUp | None = Field(default=None, description="Remove what has become old.")
     retries: int = Field(default=0, ge=0, description="How often to try again when it fails.")
     retry_delay: Duration = Field(default=10.0, description="How long to wait before that.")
@@ -204,4 +242,4 @@ class Step(Part):
             return {"tables"} if self.build.only != "all" else set()
         if self.run_sql:
             return {"tables"} if self.run_sql.url is None else set()
-        return {"tables"} if self.clear or self.clean_up else set()
+        return {"tables"} if self.clear or self.compute_metrics or self.clean_up else set()

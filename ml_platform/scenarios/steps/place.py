@@ -46,6 +46,7 @@ class Place:
         first_run_id: the run that this one repeats, or itself.
         resource: a resource of the project by its name; the step has to require it.
         say: writes a line to the run's log.
+        observe: records what was observed of an asset, as an event of the run.
         above: the scenarios that wait for this one, the outermost first.
         children: the runs that it has started, for its metadata.
     """
@@ -59,6 +60,7 @@ class Place:
     step: str
     resource: Callable[[str], Any]
     say: Callable[[str], None]
+    observe: Callable[[dg.AssetObservation], None]
     above: tuple[str, ...] = ()
     children: list[str] = field(default_factory=list)
 

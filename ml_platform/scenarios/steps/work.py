@@ -9,8 +9,10 @@ from ml_platform.scenarios.remembered import PLATFORM, remember
 from ml_platform.scenarios.step_words import Step
 from ml_platform.scenarios.steps.build import build_assets, run_checks
 from ml_platform.scenarios.steps.clear import clear
+from ml_platform.scenarios.steps.clusters import start_cluster, stop_cluster
 from ml_platform.scenarios.steps.control import kill_scenario, run_scenario
 from ml_platform.scenarios.steps.message import send_message
+from ml_platform.scenarios.steps.metrics import compute_metrics
 from ml_platform.scenarios.steps.place import Place
 from ml_platform.scenarios.steps.python import call
 from ml_platform.scenarios.steps.sql import run_sql
@@ -39,10 +41,13 @@ _KINDS: Mapping[str, Callable[[Any, Course, Place], Result]] = {
     "build": build_assets,
     "clear": clear,
     "run_checks": run_checks,
+    "compute_metrics": compute_metrics,
     "run_python": call,
     "run_sql": run_sql,
     "run_scenario": run_scenario,
     "kill_scenario": lambda words, _course, place: kill_scenario(words, place),
     "send_message": send_message,
+    "start_cluster": lambda words, _course, place: start_cluster(words, place),
+    "stop_cluster": lambda words, _course, _place: stop_cluster(words),
     "clean_up": lambda words, _course, place: clean_up(words, place),
 }

@@ -31,6 +31,7 @@ def cleaned(stage, after=LATER, **words):
     place = Place(
         instance=stage.instance, repository=None, run_id="own", first_run_id="own", project="shop",
         scenario="night", step="clean", resource=lambda name: Here(stage), say=lambda _: None,
+        observe=lambda _: None,
     )  # fmt: skip
     found = clean_up(CleanUp(**words), place, lambda: system_clock() + after).output
     return {
