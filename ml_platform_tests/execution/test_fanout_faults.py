@@ -4,6 +4,7 @@ The first starts a real code server and daemon on a small project in a folder of
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -154,8 +155,10 @@ class Host:
         return Counter(one.name.partition(".")[0] for one in (self.shop / "calls").iterdir())
 
 
-@pytest.fixture
-def host(tmp_path, monkeypatch):
+@pytest.fixture(params=["local", "ray"])
+def host(tmp_path, monkeypatch, request):
+    if request.param == "ray" and importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
     for variable in ("ML_PLATFORM_HOME", "DAGSTER_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv(RUN_VARIABLE, "")
@@ -172,7 +175,7 @@ def host(tmp_path, monkeypatch):
         f"  partitions: {{keys: [{', '.join(PARTS)}]}}\n"
         "  write: append\n"
         "  retry: {attempts: 0}\n"
-        "  execution: {max_parallel: 2}\n"
+        f"  execution: {{engine: {request.param}, max_parallel: 2}}\n"
     )
     (tmp_path / "location.py").write_text(textwrap.dedent(LOCATION))
     (tmp_path / "workspace.yaml").write_text(
@@ -188,6 +191,7 @@ def host(tmp_path, monkeypatch):
 
 
 @pytest.mark.fault
+@pytest.mark.timeout(600)  # Ray's agents outlive a killed driver by a minute
 def test_a_run_whose_driver_is_killed_goes_on_where_it_was_after_the_daemons_restart(host):
     host.start_all()
     first = host.launch()
@@ -195,7 +199,7 @@ def test_a_run_whose_driver_is_killed_goes_on_where_it_was_after_the_daemons_res
     driver = process_of(host.instance.get_run_by_id(first))
     assert len(started_by(first, not_before=0)) >= 3
     host.kill_all(driver.pid)
-    # Nobody of the pool outlives its driver, though no daemon looks.
+    # Nobody of the pool, or of Ray, outlives its driver, though no daemon looks.
     wait_until(lambda: started_by(first, not_before=0) == [])
     assert host.status(first) == "STARTED"
 
@@ -211,6 +215,7 @@ def test_a_run_whose_driver_is_killed_goes_on_where_it_was_after_the_daemons_res
     assert host.calls() == {part: 1 if part in done else 2 for part in PARTS}
     files = list((host.folder / "tables").rglob("slow/p*.parquet"))
     assert len(files) == len(PARTS)
+    wait_until(lambda: started_by(second, not_before=0) == [])
 
 
 TROUBLED = """
