@@ -10,6 +10,7 @@ processes may open at once when it is new, and the name of a run's process on th
 prepares the instance of a folder with a dagster.yaml (`DAGSTER_HOME`, else this folder).
 """
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -22,8 +23,9 @@ import dagster as dg
 from dagster._core.instance import InstanceRef
 from dagster._serdes import ConfigurableClassData
 
-from ml_platform.kernel.errors import NotFoundError, SettingsError
+from ml_platform.kernel.errors import ConflictError, NotFoundError, SettingsError
 from ml_platform.kernel.marks import RUN_VARIABLE
+from ml_platform.operations.alone import be_the_only_one
 from ml_platform.operations.history import locked
 from ml_platform.operations.processes import (
     Life,
@@ -34,6 +36,8 @@ from ml_platform.operations.processes import (
 
 if TYPE_CHECKING:
     from psutil import Process
+
+_log = logging.getLogger("dagster.daemon")
 
 RUN_PROCESS_TAG = ".dagster/ml_platform_process"
 """The run's id and its process. Dagster hides tags with this prefix; retries inherit the tag, so
@@ -93,6 +97,19 @@ class LocalInstance(dg.DagsterInstance):
         elif kind in {dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED}:
             self._end_remains(event.run_id)
         super().handle_new_event(event, **options)
+
+    def add_daemon_heartbeat(self, daemon_heartbeat: Any) -> None:
+        """Note that a daemon lives; a second one ends here, before it has done anything.
+
+        Each of its threads comes by before its first turn. Dagster would log an error and let it go
+        on; a thread that ends makes the daemon end.
+        """
+        try:
+            be_the_only_one(Path(self.root_directory))
+        except ConflictError as error:
+            _log.error("%s", error)
+            raise SystemExit(1) from error
+        super().add_daemon_heartbeat(daemon_heartbeat)
 
     def dispose(self) -> None:
         """Close what is open; Dagster's own forgets the storage of ticks."""

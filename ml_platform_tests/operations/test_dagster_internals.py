@@ -34,6 +34,7 @@ OVERRIDDEN = {
     f"{TICKS}.has_built_index": "a quiet tick is cheap",
     f"{EVENT_LOG}.watch": "the UI tells of a run's events as they come",
     f"{EVENT_LOG}Watchdog._process_log": "the UI tells of a run's events as they come",
+    "dagster:DagsterInstance.add_daemon_heartbeat": "a second daemon does nothing",
     "dagster:DagsterInstance.dispose": "the storage of ticks is closed",
     "dagster:DagsterInstance.handle_new_event": "runs are marked, remains are ended",
     "dagster:DefaultRunLauncher.register_instance": "an instance without marks is refused",

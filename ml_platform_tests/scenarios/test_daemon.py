@@ -18,9 +18,13 @@ import dagster as dg
 import pytest
 
 from ml_platform.kernel.marks import PARENT_TAG
+from ml_platform.loading.project import Project
 from ml_platform.operations.instance import process_of
 from ml_platform.scenarios.recorder import Recorder
 from ml_platform.scenarios.steps.control import end_runs
+from ml_platform.scenarios.whole import scenario_metadata
+from ml_platform.scenarios.words import ScenarioWords
+from ml_platform.session import Session
 from ml_platform_tests.daemon import HASTY_DAEMON
 
 REPOSITORY = Path(__file__).parents[2]
@@ -200,3 +204,36 @@ def test_a_run_whose_process_dies_goes_on_where_it_was_and_one_that_is_killed_go
         assert "after" not in steps
         assert steps["first"] == "SUCCESS"
     assert begun() == 3
+
+
+@pytest.mark.fault
+def test_a_second_daemon_does_nothing_and_a_run_that_is_handed_over_is_started_by_the_first(
+    host, monkeypatch
+):
+    monkeypatch.chdir(host)
+    record = Recorder(f"sqlite:///{host / 'var' / 'dagster' / 'scenarios.db'}")
+    names = ("outer_one", "outer_two")
+    wait(host, lambda: all(record.rows("shop", name) for name in names), "the first looks")
+    second = subprocess.Popen(
+        [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
+        cwd=host, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    (host / "in" / "a.csv").write_text("1")
+    said, _ = second.communicate(timeout=PATIENCE_S)
+    assert second.returncode != 0
+    assert "another one is at work: process" in said
+    assert "Launched run" not in said
+    inner = ScenarioWords(name="inner", steps=[{"name": "n", "set_variables": {"n": 1}}])
+    project = Project("shop", dg.Definitions(metadata=scenario_metadata(inner)), [])
+    with dg.DagsterInstance.get() as instance:
+        handed = Session(project, instance).submit_scenario("inner", {})
+
+        def ended():
+            runs = [run for run in instance.get_runs() if run.job_name in names]
+            last = instance.get_run_by_id(handed)
+            return len(runs) == len(names) and all(run.is_success for run in (*runs, last))
+
+        wait(host, ended, "one run of each scenario, and the one that was handed over")
+        assert all(run.is_success for run in instance.get_runs())
+    for name in names:
+        assert [row.decision for row in record.rows("shop", name)].count("fired") == 1

@@ -65,6 +65,32 @@ def test_sql_gets_its_variables_bound_and_later_steps_its_rows(stage, database):
     assert removed == {"rows": [], "is_cut": False, "changed": 2}
 
 
+@pytest.mark.postgres
+def test_sql_on_postgresql_is_one_transaction_with_its_variables_bound(
+    stage, postgres_url, monkeypatch
+):
+    monkeypatch.setenv("SHOP_URL", postgres_url)
+    make = [
+        "CREATE TABLE stores (name TEXT, opened DATE, sales NUMERIC(8, 2))",
+        "INSERT INTO stores VALUES (:name, '2026-01-31', 12.25), ('other', NULL, NULL)",
+    ]
+    ask = "SELECT name, opened, sales FROM stores WHERE name = :name AND sales::int = 12"
+    stage.declare(
+        sql("make", make),
+        {**sql("broken", ["DELETE FROM stores", "SELECT 1 / 0"]), "continue_on_failure": True},
+        sql("ask", ask.replace("::", "\\:\\:")),
+        sql("change", "UPDATE stores SET sales = 1"),
+        variables={"name": "it's; DROP TABLE stores; --"},
+    )
+    result = stage.run()
+    asked, changed = outputs(stage, result, "ask", "change")
+    assert asked["rows"] == [
+        {"name": "it's; DROP TABLE stores; --", "opened": "2026-01-31", "sales": "12.25"}
+    ]
+    assert changed["changed"] == 2
+    assert stage.outcomes(result)["broken"] == "FAILED"
+
+
 def test_sql_over_the_platforms_own_tables(stage):
     stage.workshop.run("features/one")
     stage.declare(
