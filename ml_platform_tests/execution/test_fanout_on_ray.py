@@ -48,7 +48,7 @@ DRIVER = """
     sys.exit(0 if done.success else str(done.failures))
 """
 
-CLUSTER = {"name": "shared", "nodes": 1, "cpus": 2, "idle_s": 10}
+CLUSTER = {"name": "shared", "nodes": 1, "cpus": 2, "idle_s": 30}
 
 
 @pytest.mark.fault
