@@ -98,9 +98,9 @@ def rehearse(
     for owner, trigger in watched:
         of_one = [row for row in rows if (row.project, row.trigger) == (owner, trigger)]
         found, tried = compared(of_one, Rules(), _length(grace, "--grace"))
+        counted = [_counted(found.changes, "change"), _counted(len(found.runs), "run")]
         console.print(
-            f"{trigger}: {found.changes} changes would have become {len(found.runs)} runs "
-            f"with a grace delay of {tried:,.0f} s"
+            f"{trigger}: {' would have become '.join(counted)} with a grace delay of {tried:,.0f} s"
         )
         better = suggested(found)
         if better is not None:
@@ -144,6 +144,10 @@ def _length(text: str, option: str) -> float:
         return seconds(text)
     except ValueError as error:
         raise DeclarationError(option, str(error)) from None
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" + "s" * (number != 1)
 
 
 def _said(at: float) -> str:

@@ -78,7 +78,7 @@ def test_rehearse_tells_how_many_runs_a_grace_delay_makes(morning, said):
         "rehearse", "refresh", "--grace", "1m"
     )
     output = said("rehearse", "refresh", "--grace", "6m")
-    assert "2 changes would have become 1 runs" in output
+    assert "2 changes would have become 1 run " in output
     assert "`grace: 6m`" in output
 
 
