@@ -83,6 +83,8 @@ def _rest_made(
         else:
             yield from record.made(str(ended.order), _of_partition(work.key, ended, ended.made))
     if failed:
+        place = {order.partition: number for number, order in enumerate(todo)}
+        failed.sort(key=lambda one: place[one.order.partition])  # and not as they happened to end
         raise failure(work.key, failed, len(keys))
     yield from record.output(progress.shown())
 

@@ -150,9 +150,9 @@ def process(words, folder):
     try:
         yield
     finally:
-        os.killpg(started.pid, signal.SIGTERM)
+        os.killpg(started.pid, signal.SIGINT)
         try:
-            started.wait(30)
+            started.wait(5)  # a UI with a browser on it takes half a minute
         except subprocess.TimeoutExpired:
             os.killpg(started.pid, signal.SIGKILL)
             started.wait()
