@@ -106,7 +106,8 @@ class Clock:
         rise = hold.season * orders ** (1.0 if season > EVERY_STEP else 0.5)
         first = np.where(orders == 1, max(FIRM_ONCE * season, hold.season), NEVER)
         times = lengths[:, None] / season
-        return [np.select([times >= YEARS_TO_LEARN, times >= SEEN_ONCE], [rise, first], NEVER)] * 2
+        seen_once = np.where(times >= SEEN_ONCE, first, NEVER)
+        return [np.where(times >= YEARS_TO_LEARN, rise, seen_once)] * 2
 
     def _orders(self, season: float) -> "Floats":
         """The orders of a season's harmonics; the one of two steps has no sine and is left out."""
@@ -156,9 +157,9 @@ class Batch:
         matrix[:, place, place] += holds[first]
         effects = np.empty_like(cross)
         single = np.array([len(rows) == 1 for rows in self.twins])
-        effects[first[single]] = np.linalg.solve(matrix[single], cross[first[single]][:, :, None])[
-            :, :, 0
-        ]
+        if single.any():
+            alone = first[single]
+            effects[alone] = np.linalg.solve(matrix[single], cross[alone][:, :, None])[:, :, 0]
         for number in np.flatnonzero(~single):
             rows = self.twins[number]
             effects[rows] = np.linalg.solve(matrix[number], cross[rows].T).T
