@@ -99,6 +99,10 @@ class CleanUpField(step_words.CleanUp, dg.Resolvable):
     """Remove what has become old: runs with their logs, versions of tables, what lies about."""
 
 
+class DeployField(step_words.Deploy, dg.Resolvable):
+    """Let the code of a project, as it is on the disk now, become what Dagster knows."""
+
+
 class StepField(step_words.Step, dg.Resolvable):
     """One step: what it does, whether it runs, and what its failure means."""
 
@@ -114,6 +118,9 @@ class StepField(step_words.Step, dg.Resolvable):
         default=None, description="Start a Ray cluster of this machine."
     )
     clean_up: CleanUpField | None = Field(default=None, description="Remove what has become old.")
+    deploy: DeployField | None = Field(
+        default=None, description="Let a project's code be loaded anew."
+    )
 
 
 @dg.scaffold_with(ExampleScaffolder)

@@ -137,9 +137,20 @@ class StartCluster(Part):
     )
 
 
+class Deploy(Part):
+    """Let the code of a project, as it is on the disk now, become what Dagster knows."""
+
+    project: Name = Field(description="The project; its code location has the same name.")
+    server: Text = Field(
+        default="${ML_PLATFORM_UI_URL:-http://127.0.0.1:3000}",
+        description="The address of Dagster's webserver.",
+    )
+
+
 KINDS = (
     "build", "clear", "run_checks", "compute_metrics", "run_python", "run_sql", "set_variables",
     "run_scenario", "kill_scenario", "send_message", "start_cluster", "stop_cluster", "clean_up",
+    "deploy",
 )  # fmt: skip
 
 
@@ -185,6 +196,7 @@ class Step(Part):
         default=None, description="End a Ray cluster of this machine."
     )
     clean_up: CleanUp | None = Field(default=None, description="Remove what has become old.")
+    deploy: Deploy | None = Field(default=None, description="Let a project's code be loaded anew.")
     retries: int = Field(default=0, ge=0, description="How often to try again when it fails.")
     retry_delay: Duration = Field(default=10.0, description="How long to wait before that.")
     timeout: Duration | None = Field(

@@ -11,6 +11,7 @@ from ml_platform.scenarios.steps.build import build_assets, run_checks
 from ml_platform.scenarios.steps.clear import clear
 from ml_platform.scenarios.steps.clusters import start_cluster, stop_cluster
 from ml_platform.scenarios.steps.control import kill_scenario, run_scenario
+from ml_platform.scenarios.steps.deploy import deploy
 from ml_platform.scenarios.steps.message import send_message
 from ml_platform.scenarios.steps.metrics import compute_metrics
 from ml_platform.scenarios.steps.place import Place
@@ -50,4 +51,5 @@ _KINDS: Mapping[str, Callable[[Any, Course, Place], Result]] = {
     "start_cluster": lambda words, _course, place: start_cluster(words, place),
     "stop_cluster": lambda words, _course, _place: stop_cluster(words),
     "clean_up": lambda words, _course, place: clean_up(words, place),
+    "deploy": lambda words, _course, place: deploy(words, place),
 }

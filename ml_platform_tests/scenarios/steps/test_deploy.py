@@ -1,0 +1,94 @@
+"""A project is let in by a real webserver when all of it can be loaded, and not otherwise."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ml_platform_tests.ports import free_port
+
+STARTED = (
+    "{ locationStatusesOrError { ... on WorkspaceLocationStatusEntries { entries { name "
+    "updateTimestamp } } } }"
+)
+WORKSPACE = """
+load_from:
+  - python_module:
+      module_name: ml_platform.definitions
+      attribute: quickstart
+      location_name: quickstart
+"""
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Dagster's webserver, which knows the quickstart."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "workspace.yaml").write_text(WORKSPACE)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    program = Path(sys.executable).parent / "dagster-webserver"
+    process = subprocess.Popen(
+        [program, "-h", "127.0.0.1", "-p", str(port), "-w", tmp_path / "workspace.yaml"],
+        env={**os.environ, "DAGSTER_HOME": str(tmp_path / "served")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not answers(address):
+        assert process.poll() is None
+        time.sleep(0.2)
+    yield address
+    process.terminate()
+    process.wait()
+
+
+def answers(address):
+    try:
+        return httpx.get(f"{address}/server_info").is_success
+    except httpx.TransportError:
+        return False
+
+
+def loaded_at(address):
+    """When the server last loaded each code location, in seconds since 1970."""
+    said = httpx.post(f"{address}/graphql", json={"query": STARTED}).json()
+    entries = said["data"]["locationStatusesOrError"]["entries"]
+    return {one["name"]: one["updateTimestamp"] for one in entries}
+
+
+def deployed(stage, project, server):
+    stage.declare({"name": "deploy", "deploy": {"project": project, "server": server}})
+    result = stage.run()
+    outcome = stage.outcomes(result).get("deploy") if result.success else "FAILED"
+    return outcome, result
+
+
+def reason(result):
+    [event] = [one for one in result.all_events if one.is_step_failure]
+    return event.step_failure_data.error_display_string
+
+
+def test_the_server_loads_a_project_anew_that_can_be_loaded_and_no_other(stage, server):
+    before = loaded_at(server)
+    outcome, result = deployed(stage, "quickstart", server)
+    assert outcome == "SUCCESS"
+    assert stage.metadata(result, "deploy")["output"] == {"deployed": True, "server": server}
+    after = loaded_at(server)
+    assert after["quickstart"] > before["quickstart"]
+
+    _, result = deployed(stage, "nowhere", server)
+    assert "it stays as it was" in reason(result)
+    assert "no such folder under defs/" in reason(result)
+    _, result = deployed(stage, "demand", server)
+    assert "code location demand of" in reason(result)
+    assert loaded_at(server) == after
+
+
+def test_a_server_that_is_not_there_is_told_with_what_to_do(stage):
+    _, result = deployed(stage, "quickstart", "http://127.0.0.1:9")
+    assert "webserver http://127.0.0.1:9" in reason(result)
+    assert "ML_PLATFORM_UI_URL" in reason(result)
