@@ -6,13 +6,13 @@ from a process that dies, so the next one may go on at once. Hosts that share a 
 do not see each other's.
 """
 
-import fcntl
 import os
 import threading
 import time
 from pathlib import Path
 
 from ml_platform.kernel.errors import ConflictError
+from ml_platform.kernel.locks import try_lock
 
 PATIENCE_S = 10.0
 """So long the daemon before may take to end."""
@@ -34,7 +34,7 @@ def be_the_only_one(folder: Path, patience_s: float = PATIENCE_S) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         file = os.open(folder / ".daemon.lock", os.O_RDWR | os.O_CREAT, 0o644)
         deadline = time.monotonic() + patience_s
-        while not _locked(file):
+        while not try_lock(file):
             if time.monotonic() > deadline:
                 other = os.pread(file, 20, 0).decode(errors="replace").strip()
                 os.close(file)
@@ -47,11 +47,3 @@ def be_the_only_one(folder: Path, patience_s: float = PATIENCE_S) -> None:
         os.ftruncate(file, 0)
         os.pwrite(file, str(os.getpid()).encode(), 0)
         _mine[folder] = file
-
-
-def _locked(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -7,7 +7,6 @@ the death of the process that put it.
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ml_platform.kernel.errors import ConflictError, SettingsError, StorageFullError
+from ml_platform.kernel.locks import try_lock
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -185,16 +185,8 @@ class LocalFiles:
         path = self._root / folder / f".lock-{name}"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as handle:
-            _wait_for(lambda: _try_flock(handle.fileno()), f"{folder}/{name}")
+            _wait_for(lambda: try_lock(handle), f"{folder}/{name}")
             yield
-
-
-def _try_flock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _wait_for(attempt: Any, what: str) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Self
 
 from ml_platform.kernel.errors import DeclarationError
+from ml_platform.kernel.locks import try_lock
 from ml_platform.kernel.settings import Settings
 
 HEARTBEATS = 4
@@ -141,16 +142,12 @@ class Place:
         """The lock of a keeper, held for as long as the file is open; None: another has it."""
         deadline = time.monotonic() + patience_s
         lock = (self.folder / "keeper.lock").open("w")
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    lock.close()
-                    return None
-                time.sleep(_LOOK_S)
-            else:
-                return lock
+        while not try_lock(lock):
+            if time.monotonic() >= deadline:
+                lock.close()
+                return None
+            time.sleep(_LOOK_S)
+        return lock
 
     def is_kept(self) -> bool:
         """Whether a keeper lives."""
