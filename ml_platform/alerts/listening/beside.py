@@ -15,12 +15,12 @@ from ml_platform.alerts.listening.known import (
     LONGEST_ERROR,
     Known,
     cause_of,
+    facts_of,
     job_of,
     plain_tags,
     scenario_of,
     trigger_of,
 )
-from ml_platform.kernel.marks import PARENT_TAG
 
 
 def long_runs(known: Known, longer_than_min: float) -> Iterator[Event]:
@@ -47,7 +47,7 @@ def long_runs(known: Known, longer_than_min: float) -> Iterator[Event]:
                 elapsed_s=round(elapsed, 1),
                 observed=f"{elapsed / 60:.0f} minutes",
                 expected=f"up to {longer_than_min:g} minutes",
-                facts={"parent_run": run.tags.get(PARENT_TAG, "")},
+                facts=facts_of(run),
             )
 
 

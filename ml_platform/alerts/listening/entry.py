@@ -16,7 +16,6 @@ from ml_platform.alerts.listening.known import (
     scenario_of,
     trigger_of,
 )
-from ml_platform.kernel.marks import PARENT_TAG
 
 LONGEST_VALUE = 500
 
@@ -43,11 +42,6 @@ class Entry:
     def run(self) -> dg.DagsterRun | None:
         """The run that wrote it, if it is still there."""
         return self.known.run(self.entry.run_id)
-
-    @property
-    def parent(self) -> str:
-        """The run whose step has started this one; empty for a run of its own."""
-        return str(self.run.tags.get(PARENT_TAG, "")) if self.run else ""
 
     def event(self, kind: str, subject: str, what: str, *, asset: str = "", **more: Any) -> Event:
         """An event of this row; the same row always gives the same id."""

@@ -86,6 +86,12 @@ def plain_tags(run: dg.DagsterRun | None) -> dict[str, str]:
     return {k: v for k, v in (run.tags if run else {}).items() if not k.startswith(".")}
 
 
+def facts_of(run: dg.DagsterRun | None) -> dict[str, str]:
+    """Which run started this one as a part of itself; nothing for a run of its own."""
+    parent = str(run.tags.get(PARENT_TAG, "")) if run else ""
+    return {"parent_run": parent} if parent else {}
+
+
 def scenario_of(run: dg.DagsterRun | None) -> str:
     """The scenario that a run is; empty for any other run."""
     return str(run.tags.get(SCENARIO_TAG, "")) if run else ""

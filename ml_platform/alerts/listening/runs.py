@@ -12,7 +12,7 @@ from ml_platform.alerts.event import Event
 from ml_platform.alerts.listening import scenarios
 from ml_platform.alerts.listening.assets import check_subject
 from ml_platform.alerts.listening.entry import Entry
-from ml_platform.alerts.listening.known import Known, cause_of, job_of
+from ml_platform.alerts.listening.known import Known, cause_of, facts_of, job_of
 from ml_platform.alerts.listening.log import Row
 
 RETRY_MARK_S = 5.0
@@ -50,12 +50,12 @@ def failed(one: Entry) -> Iterator[Event]:
     name = job_of(run) or one.entry.run_id[:8]
     if run and run.tags.get(WILL_RETRY_TAG) == "true":
         yield one.event(
-            "run.retried", _run_subject(one), name, summary=error, **_part(one), **common
+            "run.retried", _run_subject(one), name, summary=error, facts=facts_of(run), **common
         )
         return
     yield one.event(
         "run.failed", _run_subject(one), name,
-        summary=error, outcome="failed", **_part(one), **common,
+        summary=error, outcome="failed", facts=facts_of(run), **common,
     )  # fmt: skip
     for asset, partition in sorted(_planned_not_made(log)):
         yield one.event(
@@ -168,12 +168,10 @@ def canceled(one: Entry) -> Iterator[Event]:
 
 def _ended(one: Entry, kind: str, outcome: str) -> Iterator[Event]:
     name, times = job_of(one.run) or one.entry.run_id[:8], _times(one)
-    yield one.event(kind, _run_subject(one), name, outcome=outcome, **_part(one), **times)
+    yield one.event(
+        kind, _run_subject(one), name, outcome=outcome, facts=facts_of(one.run), **times
+    )
     yield from scenarios.ended(one, outcome, **times)
-
-
-def _part(one: Entry) -> dict[str, Any]:
-    return {"facts": {"parent_run": one.parent}} if one.parent else {}
 
 
 def _run_subject(one: Entry) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_platform.alerts.event import Event
 from ml_platform.alerts.listening.entry import Entry
-from ml_platform.alerts.listening.known import scenario_of
+from ml_platform.alerts.listening.known import facts_of, scenario_of
 from ml_platform.alerts.message import Severity
 from ml_platform.kernel.marks import OUTCOME_TAG
 
@@ -26,7 +26,7 @@ def started(one: Entry) -> Iterator[Event]:
     """That a scenario has started; where a failed run is repeated, it goes on."""
     run, name = one.run, scenario_of(one.run)
     if run and name and RETRY_TAG not in run.tags:
-        yield one.event("scenario.started", f"scenario {name}", name, **_told(one))
+        yield one.event("scenario.started", f"scenario {name}", name, facts=facts_of(run))
 
 
 def ended(one: Entry, run_status: str, **more: Any) -> Iterator[Event]:
@@ -45,7 +45,7 @@ def ended(one: Entry, run_status: str, **more: Any) -> Iterator[Event]:
         severity=OUTCOMES[outcome],
         observed=outcome,
         expected="success",
-        **_told(one, run_status=run_status),
+        facts={**facts_of(one.run), "run_status": run_status},
         **more,
     )
 
@@ -53,8 +53,3 @@ def ended(one: Entry, run_status: str, **more: Any) -> Iterator[Event]:
 def _outcome(one: Entry, run_status: str) -> str:
     marked = one.run.tags.get(OUTCOME_TAG, "") if one.run else ""
     return marked if run_status == "success" and marked in OUTCOMES else run_status
-
-
-def _told(one: Entry, **more: str) -> dict[str, Any]:
-    """Beside what is told of any run: which run it is a part of, where another started it."""
-    return {"facts": {"parent_run": one.parent, **more}}
