@@ -14,6 +14,7 @@ from typing import Any, Self
 from ml_platform.execution.cost import Cost, measured
 from ml_platform.kernel.errors import PlatformError
 from ml_platform.kernel.names import TableKey
+from ml_platform.kernel.settings import Settings
 from ml_platform.storage.tables import TableStore, Written
 
 
@@ -31,6 +32,7 @@ class Step:
         run_id: the Dagster run.
         first_run_id: the run that this one resumes, else itself; rows appended under it are
             replaced, so that what a killed run had written is not there twice.
+        settings: those of the run's process, which the environment of a worker may not have.
     """
 
     project: str
@@ -41,6 +43,7 @@ class Step:
     log: Callable[[str], None]
     run_id: str
     first_run_id: str = ""
+    settings: Settings = field(default_factory=Settings.from_environment)
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class Work:
     run_id: str
     first_run_id: str
     make: Callable[[Step], Made]
+    settings: Settings = field(default_factory=Settings.from_environment)
 
     def do(self, order: Order, log: Callable[[str], None] | None = None) -> Ended:
         """Make one partition; whatever fails in it is told in the report.
@@ -140,6 +144,7 @@ class Work:
             log or said.append,
             self.run_id,
             self.first_run_id,
+            self.settings,
         )
         with measured() as cost:
             try:

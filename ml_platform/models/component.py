@@ -12,7 +12,6 @@ from ml_platform.execution.picture import Chart, markdown_image, png
 from ml_platform.execution.preparing import PreparationOptions, options_of
 from ml_platform.execution.scaffold import ExampleScaffolder
 from ml_platform.kernel.names import TableKey
-from ml_platform.kernel.settings import Settings
 from ml_platform.storage.shown import rounded
 from ml_platform.storage.syntax import TableName
 
@@ -120,10 +119,9 @@ class Model(AssetComponent):
         from ml_platform.models.training import train_and_judge
 
         frame = _frame(step, self.table)
-        settings = Settings.from_environment()
         name = registered_name(step.project, self.table_key.name)
         result, verdict, recorded = train_and_judge(
-            frame, self._order(), name, settings.tracking_uri, _tags(step), step.log
+            frame, self._order(), name, step.settings.tracking_uri, _tags(step), step.log
         )
         written = step.store.write(
             step.project, step.key, result.held_out, how=self.write_mode(step)
@@ -190,7 +188,7 @@ class Predictions(AssetComponent):
         from ml_platform.models.training import predict_rows
 
         name = registered_name(step.project, TableKey.parse(self.champion_of).name)
-        uri = Settings.from_environment().tracking_uri
+        uri = step.settings.tracking_uri
         rows, champion = predict_rows(name, uri, _frame(step, self.table), self.keep)
         written = step.store.write(
             step.project, step.key, rows, partition=step.partition, how=self.write_mode(step)

@@ -1,10 +1,7 @@
 """The same project, with one word of its YAML changed, makes the same files on Ray as here."""
 
-import io
 import shutil
 
-import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from ml_platform.execution.engines.ray import connected
@@ -84,6 +81,7 @@ def test_tables_a_model_and_its_predictions_are_byte_for_byte_the_same(workshop,
     workshop.write("daily.sql", DAILY)
     workshop.write("work.py", WORK)
     found = {}
+    # Begun before the environment says where models are; its processes never see that by themselves
     with connected(Plan(engine="ray")):
         for engine in ("local", "ray"):
             store = workshop.root / f"{engine}.db"
@@ -92,15 +90,4 @@ def test_tables_a_model_and_its_predictions_are_byte_for_byte_the_same(workshop,
     assert len(found["local"]) == len(DAYS) + len(REST)
     assert found["local"].keys() == found["ray"].keys()
     others = [name for name, own in found["local"].items() if found["ray"][name] != own]
-    # A training that was tried again has registered another version of the same model.
-    told = [[said_by(found[engine][name]) for engine in found] for name in others]
-    assert all(versions[0] != versions[1] for versions in ([v for _, v in one] for one in told))
-    for (here, _), (there, _) in told:
-        pd.testing.assert_frame_equal(here, there, check_exact=True)
-
-
-def said_by(content):
-    """What a file says but for the version of the model, and that."""
-    frame = pq.read_table(io.BytesIO(content)).to_pandas()
-    assert "model_version" in frame
-    return frame.drop(columns="model_version"), set(frame["model_version"])
+    assert others == []
