@@ -29,8 +29,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from ml_platform.execution.cost import Cost
 from ml_platform.execution.engines.pool import LocalPool, Workers, pickled
 from ml_platform.execution.modules import module_path
@@ -42,6 +40,7 @@ from ml_platform.kernel.errors import (
     StorageFullError,
     UnavailableError,
 )
+from ml_platform.kernel.locks import try_lock
 
 LOST_TRIES = 3
 """How often Ray tries a partition again whose worker or node was lost."""
@@ -54,7 +53,7 @@ HEAD_PATIENCE_S = 10.0
 
 _LOOK_S = 0.5
 _HEAD_LOOK_S = 2.0
-_SCRATCH = "ray-of-"
+_SCRATCH, _OWNED, _NEW_S = "ray-of-step-", "owned", 60.0
 
 
 @dataclass(frozen=True)
@@ -360,9 +359,7 @@ def _joined(ray: Any, place: Place) -> Iterator[Head]:
 def _started(ray: Any, plan: Plan) -> Iterator[Head]:
     _refuse_without_token()
     _sweep_scratch()
-    # Short, for Ray makes sockets far below it, and their paths may have 107 letters at most.
-    own = f"{_SCRATCH}{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=own, ignore_cleanup_errors=True) as folder:
+    with _scratch() as folder:
         ray.init(
             num_cpus=max(os.cpu_count() or 1, int(plan.cpus)),
             include_dashboard=False,
@@ -377,12 +374,28 @@ def _started(ray: Any, plan: Plan) -> Iterator[Head]:
             ray.shutdown()
 
 
+@contextlib.contextmanager
+def _scratch() -> Iterator[str]:
+    """A folder for a Ray of this step's own; a file in it is locked while the step lives."""
+    # Short, for Ray makes sockets far below it, and their paths may have 107 letters at most.
+    with (
+        tempfile.TemporaryDirectory(prefix=_SCRATCH, ignore_cleanup_errors=True) as folder,
+        (Path(folder) / _OWNED).open("w") as lock,
+    ):
+        try_lock(lock)
+        yield folder
+
+
 def _sweep_scratch() -> None:
     """Remove the folders of steps whose process was killed, with Ray's logs and sockets in them."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
-        owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+    for lock in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*/{_OWNED}"):
+        # One that has just been made may not be locked yet; one of another user is that user's.
+        with contextlib.suppress(OSError):
+            if time.time() - lock.stat().st_mtime < _NEW_S:
+                continue
+            with lock.open("r+") as file:
+                if try_lock(file):
+                    shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 @contextlib.contextmanager

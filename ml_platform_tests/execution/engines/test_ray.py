@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from ml_platform.execution.engines.ray import Head, OnRay, answers, connected
 from ml_platform.execution.profile import Plan
 from ml_platform.execution.work import Made, Order, Work
 from ml_platform.kernel.errors import SettingsError, StorageFullError, UnavailableError
+from ml_platform.kernel.locks import try_lock
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.tables import TableStore
 
@@ -55,28 +55,31 @@ def of_ray():
 
 
 def test_a_ray_of_ones_own_is_gone_after_the_step_and_the_signal_is_given_back(monkeypatch):
-    # Short, as Ray wants it; one of a process that has ended, one of a process that lives.
-    temp = Path(tempfile.mkdtemp(prefix="t"))
+    temp = Path(tempfile.mkdtemp(prefix="t"))  # short, as Ray wants it
     monkeypatch.setattr(tempfile, "tempdir", str(temp))
-    ended = (
-        subprocess.run(
-            [sys.executable, "-c", "import os; print(os.getpid())"],
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        .stdout.decode()
-        .strip()
-    )
-    for name in (f"ray-of-{ended}-x", f"ray-of-{os.getppid()}-x", "ray-of-mine"):
-        (temp / name / "session").mkdir(parents=True)
     before = signal.getsignal(signal.SIGTERM)
     found = run(lambda step: Made(None, {"pid": os.getpid()}), Plan(engine="ray", max_parallel=2))
     assert os.getpid() not in {one.made.metadata["pid"] for one in found.values()}
     assert not of_ray()
     assert signal.getsignal(signal.SIGTERM) is before
     assert "RAY_AUTH_TOKEN" not in os.environ
-    assert {one.name for one in temp.iterdir()} == {f"ray-of-{os.getppid()}-x", "ray-of-mine"}
-    shutil.rmtree(temp)
+    assert list(temp.iterdir()) == []
+    temp.rmdir()
+
+
+def test_of_the_folders_of_rays_those_of_killed_steps_are_removed(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("killed", "alive", "new"):
+        (tmp_path / f"ray-of-step-{name}" / "session").mkdir(parents=True)
+        (tmp_path / f"ray-of-step-{name}" / "owned").touch()
+    (tmp_path / "ray-of-step-somebody").mkdir()
+    for name in ("killed", "alive"):
+        os.utime(tmp_path / f"ray-of-step-{name}" / "owned", (0, 0))
+    with (tmp_path / "ray-of-step-alive" / "owned").open("r+") as held:
+        assert try_lock(held)
+        engine._sweep_scratch()
+    left = {one.name.removeprefix("ray-of-step-") for one in tmp_path.iterdir()}
+    assert left == {"alive", "new", "somebody"}
 
 
 def test_more_than_a_machine_has_is_refused_and_not_waited_for():
