@@ -6,6 +6,7 @@ What belongs here: which record is asked for, and the answer; how it looks is `p
 reaches a page sees which files and values were looked at, so they are served where it is said.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ml_platform.kernel.clock import Clock, system_clock
-from ml_platform.kernel.errors import DeclarationError, UnavailableError
+from ml_platform.kernel.errors import DeclarationError, RetryableError, SettingsError
 from ml_platform.scenarios.page import html
 from ml_platform.scenarios.recorder import Recorder
 
@@ -33,6 +34,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
+_log = logging.getLogger(__name__)
+
 
 def page_url(project: str, scenario: str, environ: Mapping[str, str] = os.environ) -> str:
     """Where the record of a scenario can be read; empty where no pages are served."""
@@ -41,18 +44,18 @@ def page_url(project: str, scenario: str, environ: Mapping[str, str] = os.enviro
 
 
 def moment_of(text: str) -> datetime:
-    """A moment that a person has written; in UTC where it says no zone.
+    """A moment that a person has written, in UTC, which is also meant where it says no zone.
 
     Raises:
         DeclarationError: it is none.
     """
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: before the year 1 in UTC
         raise DeclarationError(
             f"moment {text}", "this is no moment", allowed="like 2026-01-31T09:10, in UTC"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def route(recorder: Recorder, clock: Clock = system_clock) -> "Route":
@@ -84,7 +87,8 @@ def answered(
         rows = recorder.rows(project, scenario)
     except DeclarationError as error:
         return 400, str(error)
-    except UnavailableError:
+    except (SettingsError, RetryableError) as error:
+        _log.warning("%s", error)
         return 503, "the record cannot be read now; try again"
     if not rows:
         return 404, f"scenario {scenario} of {project}: no look at its triggers is recorded"

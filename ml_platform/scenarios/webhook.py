@@ -19,9 +19,8 @@ from ml_platform.kernel.environment import resolve
 from ml_platform.kernel.errors import (
     ConflictError,
     DataError,
+    RetryableError,
     SettingsError,
-    StorageFullError,
-    UnavailableError,
 )
 from ml_platform.scenarios.calls import Calls, Hook
 from ml_platform.scenarios.pages import route
@@ -86,7 +85,7 @@ def answered(
         return 400, f"{error.given}; allowed: {error.allowed}"
     except ConflictError as error:
         return 409, error.given
-    except (SettingsError, UnavailableError, StorageFullError) as error:
+    except (SettingsError, RetryableError) as error:
         _log.warning("%s", error)
         return 503, "calls cannot be taken now; try again"
     return (202, "taken") if is_new else (200, "known already")

@@ -93,3 +93,15 @@ def stage(workshop, tmp_path, monkeypatch):
     workshop.table("one", "SELECT 1 AS n")
     workshop.table("two", "SELECT n + 1 AS n FROM features.one")
     return Stage(workshop, clock, tmp_path / "in")
+
+
+@pytest.fixture
+def said(capsys):
+    """What `ml-platform scenario` prints when it is typed with these words."""
+    from ml_platform.scenarios import commands
+
+    def run(*words):
+        commands.app(list(words), standalone_mode=False)
+        return capsys.readouterr().out
+
+    return run

@@ -36,15 +36,6 @@ def morning(monkeypatch):
     monkeypatch.setattr(commands.console, "width", 200)
 
 
-@pytest.fixture
-def said(capsys):
-    def run(*words):
-        commands.app(list(words), standalone_mode=False)
-        return capsys.readouterr().out
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("at", "told"),
     [

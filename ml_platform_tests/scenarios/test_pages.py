@@ -81,9 +81,10 @@ def test_what_cannot_be_answered_is_told_as_plain_text(client, path, status, tol
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-def test_a_database_that_does_not_answer_is_told_without_its_address(tmp_path):
+@pytest.mark.parametrize("url", ["sqlite:///{}/no.db", "nosuch://anna:letmein@no.db/a"])
+def test_a_database_that_cannot_be_read_is_told_without_its_address(tmp_path, url):
     (tmp_path / "no.db").mkdir()
-    client = Client(app(Calls("sqlite://"), more=[route(Recorder(f"sqlite:///{tmp_path}/no.db"))]))
+    client = Client(app(Calls("sqlite://"), more=[route(Recorder(url.format(tmp_path)))]))
     answer = client.get("/scenarios/shop/refresh")
     assert (answer.status_code, "no.db" in answer.text) == (503, False)
 
@@ -109,8 +110,12 @@ def test_a_link_is_given_where_pages_are_served(environ, url):
 def test_a_moment_is_in_utc_unless_it_says_another_zone():
     assert moment_of("2026-01-31T09:10").timestamp() == NINE + 600
     assert moment_of("2026-01-31T10:10+01:00").timestamp() == NINE + 600
+
+
+@pytest.mark.parametrize("text", ["at nine", "", "2026-02-30", "0001-01-01T00:00+14:00"])
+def test_what_is_no_moment_is_told(text):
     with pytest.raises(DeclarationError, match="no moment"):
-        moment_of("at nine")
+        moment_of(text)
 
 
 PROJECT = """

@@ -65,15 +65,6 @@ def week(recorded, monkeypatch):
     return started
 
 
-@pytest.fixture
-def said(capsys):
-    def run(*words):
-        commands.app(list(words), standalone_mode=False)
-        return capsys.readouterr().out
-
-    return run
-
-
 def test_each_morning_became_one_run_before_the_late_file_and_one_after_it(week):
     of_day = [divmod(minute, 24 * 60) for minute in week]
     assert [day for day, _ in of_day] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]

@@ -7,6 +7,7 @@ what was there stays; runs that go on keep the code with which they began.
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from ml_platform.kernel.environment import resolve
 from ml_platform.kernel.errors import DataError, UnavailableError
@@ -29,9 +30,16 @@ def deploy(words: Deploy, place: Place) -> Result:
     if said := _trouble_of(words.project):
         return Result(Outcome.failed, {"deployed": False}, f"it stays as it was: {said}")
     server = resolve(words.server, "deploy")
-    _reload(words.project, server)
-    place.say(f"{words.project} was loaded anew by {server}")
-    return Result(Outcome.success, {"deployed": True, "server": server})
+    shown = _shown(server)
+    _reload(words.project, server, shown)
+    place.say(f"{words.project} was loaded anew by {shown}")
+    return Result(Outcome.success, {"deployed": True, "server": shown})
+
+
+def _shown(server: str) -> str:
+    """The address without who calls there: it may hold a password."""
+    parts = urlsplit(server)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _trouble_of(project: str) -> str:
@@ -61,7 +69,7 @@ mutation ($name: String!) {
 """Dagster's own client asks the same, but hides what went wrong."""
 
 
-def _reload(project: str, server: str) -> None:
+def _reload(project: str, server: str, shown: str) -> None:
     import httpx
 
     asked = {"query": _RELOAD, "variables": {"name": project}}
@@ -70,11 +78,11 @@ def _reload(project: str, server: str) -> None:
         said = answer.raise_for_status().json()["data"]["reloadRepositoryLocation"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise UnavailableError(
-            f"webserver {server}",
-            str(error) or type(error).__name__,
+            f"webserver {shown}",
+            (str(error) or type(error).__name__).replace(server, shown),
             fix="start it, or name it in `server:` or ML_PLATFORM_UI_URL",
         ) from error
     found = said.get("locationOrLoadError", said)
     if found["__typename"] != "RepositoryLocation":
         given = found.get("message", found["__typename"])
-        raise DataError(f"code location {project} of {server}", str(given)[:LONGEST_REASON])
+        raise DataError(f"code location {project} of {shown}", str(given)[:LONGEST_REASON])

@@ -1,6 +1,7 @@
 """A project is let in by a real webserver when all of it can be loaded, and not otherwise."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import ml_platform
 from ml_platform_tests.ports import free_port
 
 STARTED = (
@@ -86,6 +88,28 @@ def test_the_server_loads_a_project_anew_that_can_be_loaded_and_no_other(stage, 
     _, result = deployed(stage, "demand", server)
     assert "code location demand of" in reason(result)
     assert loaded_at(server) == after
+
+
+def test_a_project_of_which_a_part_is_broken_is_not_let_in(stage, server, tmp_path, monkeypatch):
+    before = loaded_at(server)
+    copy = tmp_path / "changed"
+    shutil.copytree(Path(ml_platform.__file__).parent, copy / "ml_platform")
+    with (copy / "ml_platform" / "defs" / "quickstart" / "defs.yaml").open("a") as file:
+        file.write("---\ntype: [nothing\n")
+    monkeypatch.setenv("PYTHONPATH", str(copy))
+    _, result = deployed(stage, "quickstart", server)
+    assert "it stays as it was" in reason(result)
+    assert "quickstart/defs.yaml:" in reason(result)
+    assert loaded_at(server) == before
+
+
+def test_who_calls_a_server_is_not_shown(stage, server):
+    calling = server.replace("//", "//anna:letmein@")
+    _, result = deployed(stage, "quickstart", calling)
+    assert stage.metadata(result, "deploy")["output"]["server"] == server
+    _, result = deployed(stage, "demand", calling)
+    assert "letmein" not in reason(result)
+    assert f"code location demand of {server}" in reason(result)
 
 
 def test_a_server_that_is_not_there_is_told_with_what_to_do(stage):
