@@ -82,7 +82,12 @@ class _Database:
             "enable_external_file_cache": False,
         }
         if memory_limit:
-            config["memory_limit"] = memory_limit
+            # "The last row of each key" becomes an aggregate by this rule of DuckDB's, one that
+            # cannot spill: with more keys than fit, the query would fail. A window can.
+            config |= {
+                "memory_limit": memory_limit,
+                "disabled_optimizers": "top_n_window_elimination",
+            }
         try:
             self.root = duckdb.connect(config=config)
         except duckdb.Error:

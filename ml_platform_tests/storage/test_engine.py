@@ -18,6 +18,19 @@ def test_a_query_that_passes_its_memory_limit_spills_and_ends():
     assert row == (3_000_000,)
 
 
+LAST_OF_EACH = """
+    EXPLAIN SELECT * FROM (SELECT range % 7 AS id, range AS moment FROM range(100))
+    QUALIFY row_number() OVER (PARTITION BY id ORDER BY moment DESC) = 1
+"""
+
+
+@pytest.mark.parametrize(("limit", "is_window"), [("64MB", True), ("", False)])
+def test_under_a_limit_the_last_row_of_each_key_is_found_by_what_can_spill(limit, is_window):
+    with connect(limit) as connection:
+        ((_, plan),) = connection.execute(LAST_OF_EACH).fetchall()
+    assert ("Window" in plan) is is_window
+
+
 USER_MADE = """
     SELECT table_name FROM information_schema.tables
     UNION ALL SELECT database_name FROM duckdb_databases()
