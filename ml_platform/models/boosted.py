@@ -4,7 +4,7 @@ What belongs here: the rows that trees learn from, made at origins in the past a
 in use, and how many trees help. What does not: the regressions (`past`, `batch`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -59,7 +59,6 @@ class BoostedForecaster(PanelForecaster):
     ORIGINS = 6
 
     def _learn(self, grid: "Grid") -> None:
-        self.grid_ = replace(grid, rows=grid.rows.iloc[:0])
         history, end = self._history(grid), int(grid.last.max())
         looks = [Look.of(history, at, self._ahead(at)) for at in self._origins(end)]
         self.booster_, self.share_, self.widths_ = boosted(

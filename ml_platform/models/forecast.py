@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator  # noqa: TID253 - a base class is needed while defining
 
 from ml_platform.kernel.errors import DataError, DeclarationError
-from ml_platform.models.panel import Calendar, Columns, Grid, clean_panel, read_grid
+from ml_platform.models.panel import Calendar, Columns, Grid, clean_panel, joined, read_grid
 from ml_platform.models.ridge import Design, Effects, Scale, Sums, Tuning
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class PanelForecaster(BaseEstimator, ABC):  # type: ignore[misc] # scikit-learn 
         grid = read_grid(frame, self.columns, self.calendar_)
         if not np.isfinite(grid.target).any():
             raise DataError("forecast panel", f"no row has a value of '{self.target}'")
-        self.history_ = frame[frame[self.target].notna()]
-        self.series_ = {name for name, last in zip(grid.names, grid.last, strict=True) if last >= 0}
+        self.grid_ = grid.without_rows()
         self.notes_: list[str] = []
         self._learn(grid)
         return self
@@ -102,43 +101,39 @@ class PanelForecaster(BaseEstimator, ABC):  # type: ignore[misc] # scikit-learn 
         """
         from sklearn.utils.validation import check_is_fitted
 
-        check_is_fitted(self, "history_")
-        grid = read_grid(self._with_history(panel), self.columns, self.calendar_)
-        place = grid.rows["_t"].to_numpy()
-        after = place > grid.last[grid.rows["_s"].to_numpy()]
-        future = grid.rows[after & (place <= grid.last.max() + self.horizon)]
-        if future.empty:
+        check_is_fitted(self, "grid_")
+        frame = clean_panel(panel, self.columns)
+        grid = self._continued(read_grid(frame, self.columns, self.calendar_))
+        s, t = grid.places
+        asked = (t > grid.last[s]) & (t <= grid.last.max() + self.horizon)
+        if not asked.any():
             raise DataError(
                 "forecast panel",
                 f"no row without '{self.target}' in the {self.horizon} steps after the last known",
                 fix="add rows for the steps to forecast, with their known columns",
             )
         forecast, lower, upper = self._forecast(grid)
-        s, t = future["_s"].to_numpy(), future["_t"].to_numpy()
+        s, t = s[asked], t[asked]
         bounds = {"forecast": forecast[s, t], "lower": lower[s, t], "upper": upper[s, t]}
-        answer: pd.DataFrame = future[[self.series, self.time]].assign(**bounds)
+        answer: pd.DataFrame = grid.rows[asked].assign(**bounds)
         return answer.reset_index(drop=True)
 
-    def _with_history(self, panel: "pd.DataFrame") -> "pd.DataFrame":
-        import pandas as pd
-
-        frame = clean_panel(panel, self.columns)
-        have = frame.loc[frame[self.target].notna(), self.series].unique()
-        wanted = set(frame[self.series].unique()) - set(have)
+    def _continued(self, grid: Grid) -> Grid:
+        """Series without a known target here go on from where fitting ended."""
+        wanted = {name for name, last in zip(grid.names, grid.last, strict=True) if last < 0}
         if not wanted:
-            return frame
-        known = self.series_
-        # Looking for each row's series takes longer than all else where all are wanted.
-        every = known <= wanted
-        kept = self.history_ if every else self.history_[self.history_[self.series].isin(wanted)]
-        strange = sorted(wanted - known)
+            return grid
+        before = self.grid_
+        ended = zip(before.names, before.last, strict=True)
+        there = [row for row, (name, last) in enumerate(ended) if name in wanted and last >= 0]
+        strange = sorted(wanted - {before.names[row] for row in there})
         if strange:
             raise DataError(
                 "forecast panel",
                 f"series without any history: {', '.join(map(str, strange[:5]))}",
                 fix="leave them out until they have values, or add their history",
             )
-        return pd.concat([kept, frame], ignore_index=True)
+        return joined(before.only(np.array(there)), grid)
 
     def _check_parameters(self) -> None:
         for name, least in (("horizon", 1), ("season_length", 1)):

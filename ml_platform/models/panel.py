@@ -166,7 +166,8 @@ class Grid:
         target: S x T.
         known: S x T x number of known columns.
         observed: S x T x number of observed columns, NaN after each series' origin.
-        rows: the panel's rows in the grid: series, time, and `_s`, `_t` (their place in it).
+        rows: the panel's rows in the grid, their series and time.
+        places: of each row the series and the step in the grid, two arrays of integers.
     """
 
     names: list[Any]
@@ -175,6 +176,7 @@ class Grid:
     known: "Floats"
     observed: "Floats"
     rows: "pd.DataFrame"
+    places: "tuple[Ints, Ints]"
 
     @property
     def steps(self) -> "Ints":
@@ -198,6 +200,11 @@ class Grid:
             observed=self.observed[rows],
         )
 
+    def without_rows(self) -> "Grid":
+        """The same grid, but which rows it came from is forgotten."""
+        none = np.empty(0, dtype=np.int64)
+        return replace(self, rows=self.rows.iloc[:0], places=(none, none))
+
     def until(self, place: int) -> "Grid":
         """The same grid with everything that is learnt only later than `place` taken out."""
         target, observed = self.target.copy(), self.observed.copy()
@@ -219,18 +226,20 @@ def read_grid(panel: "pd.DataFrame", columns: Columns, calendar: Calendar) -> Gr
     series, names = pd.factorize(panel[columns.series].to_numpy(), sort=True)
     numbers = calendar.number(panel[columns.time])
     first = int(numbers.min())
-    rows = panel[[columns.series, columns.time]].assign(_s=series, _t=numbers - first)
-    _refuse_twice(rows, columns)
-    shape = (len(names), int(rows["_t"].max()) + 1)
+    steps = numbers - first
+    rows = panel[[columns.series, columns.time]]
+    shape = (len(names), int(steps.max()) + 1)
+    _refuse_twice(rows, series * shape[1] + steps)
 
     def lay(wanted: Sequence[str]) -> "Floats":
         cube = np.full((*shape, len(wanted)), np.nan)
         for k, name in enumerate(wanted):
-            cube[series, numbers - first, k] = _numbers(panel, name)
+            cube[series, steps, k] = _numbers(panel, name)
         return cube
 
     target = lay([columns.target])[:, :, 0]
-    grid = Grid(list(names), first, target, lay(columns.known), lay(columns.observed), rows)
+    known, observed = lay(columns.known), lay(columns.observed)
+    grid = Grid(list(names), first, target, known, observed, rows, (series, steps))
     after = np.arange(shape[1])[None, :] > grid.last[:, None]
     grid.observed[after] = np.nan
     _refuse_unknown(grid, columns)
@@ -242,21 +251,29 @@ def joined(before: Grid, grid: Grid) -> Grid:
     first = min(before.first, grid.first)
     length = grid.first + grid.target.shape[1] - first
     place = {name: row for row, name in enumerate(before.names)}
-    rows = np.array([place.get(name, -1) for name in grid.names])
-    there = np.flatnonzero(rows >= 0)
+    old_rows = np.array([place.get(name, -1) for name in grid.names])
+    there = np.flatnonzero(old_rows >= 0)
 
     def over(old: "Floats", new: "Floats") -> "Floats":
         cube = np.full((len(grid.names), length, *old.shape[2:]), np.nan)
         kept = min(old.shape[1], length - (before.first - first))
         begin = before.first - first
-        cube[there, begin : begin + kept] = old[rows[there], :kept]
+        cube[there, begin : begin + kept] = old[old_rows[there], :kept]
         late = cube[:, grid.first - first :]
         np.copyto(late, new, where=np.isfinite(new))
         return cube
 
     target, known = over(before.target, grid.target), over(before.known, grid.known)
     observed = over(before.observed, grid.observed)
-    return replace(grid, first=first, target=target, known=known, observed=observed)
+    series, steps = grid.places
+    return replace(
+        grid,
+        first=first,
+        target=target,
+        known=known,
+        observed=observed,
+        places=(series, steps + grid.first - first),
+    )
 
 
 def clean_panel(panel: "pd.DataFrame", columns: Columns) -> "pd.DataFrame":
@@ -300,22 +317,24 @@ def _numbers(panel: "pd.DataFrame", name: str) -> "Floats":
     return cast("Floats", values)
 
 
-def _refuse_twice(rows: "pd.DataFrame", columns: Columns) -> None:
-    place = rows["_s"].to_numpy() * (int(rows["_t"].max()) + 1) + rows["_t"].to_numpy()
+def _refuse_twice(rows: "pd.DataFrame", place: "Ints") -> None:
+    """Two rows at one place of the grid; `rows` are their series and time."""
+    import pandas as pd
+
     if np.bincount(place).max() > 1:
-        twice = rows.duplicated(["_s", "_t"])
-        one = rows[twice].iloc[0]
+        twice = pd.Series(place).duplicated().to_numpy()
+        series, time = rows[twice].iloc[0]
         raise DataError(
             "forecast panel",
             f"{int(twice.sum())} rows share a series and time step with another, the first is "
-            f"{one[columns.series]} at {one[columns.time]}",
+            f"{series} at {time}",
             allowed="one row a series and time step",
         )
 
 
 def _refuse_unknown(grid: Grid, columns: Columns) -> None:
     """Known columns must have values where they are used: known targets and the rows after."""
-    s, t = grid.rows["_s"].to_numpy(), grid.rows["_t"].to_numpy()
+    s, t = grid.places
     used = np.isfinite(grid.target[s, t]) | (t > grid.last[s])
     for k, name in enumerate(columns.known):
         empty = used & np.isnan(grid.known[s, t, k])

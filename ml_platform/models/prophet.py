@@ -91,7 +91,6 @@ class ProphetForecaster(PanelForecaster):
                 f"column '{self.time}' holds numbers",
                 allowed="dates, where the algorithm is prophet",
             )
-        self.grid_ = grid.only(np.arange(len(grid.names)))
         short = int((np.isfinite(grid.target).sum(axis=1) < FEWEST).sum())
         if short:
             self.notes_.append(f"{short} series have less than two values: the last one stands in.")
