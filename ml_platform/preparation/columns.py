@@ -15,7 +15,7 @@ A category that was not there when the levels were learnt has the code `len(leve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -49,7 +49,7 @@ class Column:
 
     def with_values(self, values: NDArray[Any]) -> "Column":
         """The same column with other values."""
-        return replace(self, values=values)
+        return Column(self.kind, values, self.levels)  # `replace` takes four times as long
 
     def take(self, rows: NDArray[Any]) -> "Column":
         """Some of its rows: their positions, or a mask."""

@@ -386,21 +386,27 @@ def _turned(part: str, made: Mapping[str, Floats]) -> Floats:
 
 
 def _part_of(part: str, moments: NDArray[Any]) -> Floats:
-    """One part of each moment; months and days count from 1, the week from Monday, 0."""
-    days = moments.astype("datetime64[D]")
-    months = moments.astype("datetime64[M]")
+    """One part of each moment that there is; months and days count from 1, the week from Monday, 0.
+
+    What is said of a missing one means nothing.
+    """
     if part == "year":
         values = moments.astype("datetime64[Y]").astype(np.int64) + 1970
     elif part == "month":
-        values = months.astype(np.int64) % 12 + 1
+        values = moments.astype("datetime64[M]").astype(np.int64) % 12 + 1
     elif part == "day":
-        values = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
+        first = moments.astype("datetime64[M]").astype("datetime64[D]")
+        values = (moments.astype("datetime64[D]") - first).astype(np.int64) + 1
     elif part == "weekday":
-        values = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
+        values = (moments.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970: a Thursday
     else:
-        size, most = {"hour": (3600, 24), "minute": (60, 60), "second": (1, 60)}[part]
+        size, most = _CLOCK[part]
         values = moments.astype("datetime64[s]").astype(np.int64) // size % most
-    return np.where(np.isnat(moments), np.nan, values)
+    return values.astype(np.float64)
+
+
+_CLOCK = {"hour": (3600, 24), "minute": (60, 60), "second": (1, 60)}
+"""Of each part the seconds, and how many there are before it begins again."""
 
 
 def learn_parts(

@@ -101,12 +101,9 @@ class Design:
         words = [told.of[name][word] for name in (self.target, *self.partners) for word in FEATURES]
         waves = self._of_time(told.rows)
         clues = [clue for name in self.partners for clue in self._deviations(told, name)]
-        width = len(words) + len(self.others) + len(waves) + len(clues)
-        # numpy's own would put the rows in one piece, cell by cell.
-        found = np.empty((width, told.rows.count))
         columns = (*words, *(told.rows.numbers[name] for name in self.others), *waves, *clues)
-        for place, column in enumerate(columns):
-            found[place] = column
+        # One after the other: numpy's `stack` would put the rows in one piece, cell by cell.
+        found = np.concatenate(columns, dtype=np.float64).reshape(len(columns), told.rows.count)
         others = found[len(words) : len(words) + len(self.others)]
         np.copyto(others, self._instead, where=np.isnan(others))
         return found.T

@@ -175,6 +175,16 @@ def to_series(column: Column, *, whole: bool = False) -> Any:
     return column.values.astype(np.int64) if whole and _is_whole(column.values) else column.values
 
 
+def to_cell(column: Column, *, whole: bool = False) -> Any:
+    """The one value of a column of one row, as `to_series` has it."""
+    value = column.values[0]
+    if column.kind == "category":
+        return column.levels[value] if 0 <= value < len(column.levels) else None
+    if whole and value.is_integer() and abs(value) < _EXACT:
+        return np.int64(value)
+    return value
+
+
 def _is_whole(values: NDArray[np.float64]) -> bool:
     """Whether integers say the same: later rows may hold what training rows did not."""
     exact = bool((values == np.rint(values)).all())  # NaN is not itself

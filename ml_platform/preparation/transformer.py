@@ -19,7 +19,7 @@ from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.budget import rows_within, stratified
 from ml_platform.preparation.columns import Column, Columns, Mask
 from ml_platform.preparation.duplicates import by_key, exact, near
-from ml_platform.preparation.fitted import to_series
+from ml_platform.preparation.fitted import to_cell, to_series
 from ml_platform.preparation.options import (
     ALLOWED,
     AUTO,
@@ -170,9 +170,7 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """One row, given and returned by column; the same values as `transform` gives."""
         check_is_fitted(self, "preparation_")
         made = self.preparation_.apply(self.preparation_.read_row(values))
-        row = {
-            name: to_series(column, whole=name in self._whole)[0] for name, column in made.items()
-        }
+        row = {name: to_cell(column, whole=name in self._whole) for name, column in made.items()}
         return row | {name: values.get(name) for name in self.preparation_.kept}
 
     def prepare(self, frame: pd.DataFrame) -> Prepared:
