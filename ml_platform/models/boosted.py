@@ -94,11 +94,10 @@ class BoostedForecaster(PanelForecaster):
         ahead = np.clip(places[None, :] - whole.last[:, None], 1, self.horizon)
         half = look.spread[:, None] * self.widths_[ahead - 1]
         answer = np.full((3, *grid.target.shape), np.nan)
-        width = grid.target.shape[1]
         for number, move in enumerate((0, -half, half)):
             bound = np.full(whole.target.shape, np.nan)
             bound[:, places] = history.scale.back(said + move)
-            answer[number] = bound[:, -width:]
+            answer[number] = bound[:, grid.part_of(whole)]
         return answer[0], answer[1], answer[2]
 
 

@@ -200,6 +200,11 @@ class Grid:
             observed=self.observed[rows],
         )
 
+    def part_of(self, whole: "Grid") -> slice:
+        """Where the steps of this grid are in a longer one."""
+        start = self.first - whole.first
+        return slice(start, start + self.target.shape[1])
+
     def without_rows(self) -> "Grid":
         """The same grid, but which rows it came from is forgotten."""
         none = np.empty(0, dtype=np.int64)
@@ -247,19 +252,21 @@ def read_grid(panel: "pd.DataFrame", columns: Columns, calendar: Calendar) -> Gr
 
 
 def joined(before: Grid, grid: Grid) -> Grid:
-    """The grid with what an earlier one knows of its series, where it has no value itself."""
+    """The grid with what an earlier one knows of its series, where it has no value itself.
+
+    It begins and ends where the first and the last of the two do; `Grid.part_of` is the way back.
+    """
     first = min(before.first, grid.first)
-    length = grid.first + grid.target.shape[1] - first
+    length = max(one.first + one.target.shape[1] for one in (before, grid)) - first
     place = {name: row for row, name in enumerate(before.names)}
     old_rows = np.array([place.get(name, -1) for name in grid.names])
     there = np.flatnonzero(old_rows >= 0)
 
     def over(old: "Floats", new: "Floats") -> "Floats":
         cube = np.full((len(grid.names), length, *old.shape[2:]), np.nan)
-        kept = min(old.shape[1], length - (before.first - first))
         begin = before.first - first
-        cube[there, begin : begin + kept] = old[old_rows[there], :kept]
-        late = cube[:, grid.first - first :]
+        cube[there, begin : begin + old.shape[1]] = old[old_rows[there]]
+        late = cube[:, grid.first - first :][:, : new.shape[1]]
         np.copyto(late, new, where=np.isfinite(new))
         return cube
 

@@ -106,8 +106,8 @@ class ProphetForecaster(PanelForecaster):
         plan = plan_of(self.execution)
         for row, (task, said) in enumerate(zip(tasks, spread(forecast, tasks, plan), strict=True)):
             answer[:, row, task.ahead] = said
-        width = grid.target.shape[1]
-        return answer[0][:, -width:], answer[1][:, -width:], answer[2][:, -width:]
+        forecast, lower, upper = answer[:, :, grid.part_of(whole)]
+        return forecast, lower, upper
 
     def _task(self, grid: "Grid", row: int) -> "Task":
         """One series in Prophet's words; steps without a row and known columns are not asked."""

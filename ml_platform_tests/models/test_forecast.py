@@ -340,6 +340,27 @@ def test_a_series_without_any_history_is_refused(made_panel):
         fitted.predict(new)
 
 
+@EVERY
+def test_rows_that_training_knows_of_are_not_forecast_again(kind, made_panel):
+    panel = made_panel(ahead=8)
+    fitted = kind(known=["promo"], observed=["heat"], horizon=8).fit(panel)
+    asked = panel.assign(target=np.nan)
+    future = panel[panel["target"].isna()]
+    pd.testing.assert_frame_equal(fitted.predict(asked), fitted.predict(future))
+
+
+@EVERY
+@pytest.mark.parametrize("weeks", [0, 30, 500])
+def test_rows_before_the_end_of_training_alone_are_refused(kind, weeks, made_panel):
+    panel = made_panel(ahead=8)
+    known = panel["target"].notna()
+    hole = known & (panel["time"] == panel.loc[known, "time"].unique()[-20])
+    fitted = kind(known=["promo"], observed=["heat"], horizon=8).fit(panel[~hole])
+    early = panel[hole].assign(target=np.nan, time=lambda f: f["time"] - pd.Timedelta(weeks=weeks))
+    with pytest.raises(DataError, match="no row without 'target'"):
+        fitted.predict(early)
+
+
 @given(scores=st.lists(st.floats(0, 100), min_size=1, max_size=60), level=st.floats(0.05, 0.95))
 def test_a_conformal_quantile_is_one_of_the_scores_and_covers_its_share(scores, level):
     found = conformal_quantile(np.array(scores), level)
