@@ -7,7 +7,7 @@ what was there stays; runs that go on keep the code with which they began.
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ml_platform.kernel.environment import resolve
 from ml_platform.kernel.errors import DataError, UnavailableError
@@ -29,17 +29,19 @@ def deploy(words: Deploy, place: Place) -> Result:
     """
     if said := _trouble_of(words.project):
         return Result(Outcome.failed, {"deployed": False}, f"it stays as it was: {said}")
-    server = resolve(words.server, "deploy")
-    shown = _shown(server)
-    _reload(words.project, server, shown)
-    place.say(f"{words.project} was loaded anew by {shown}")
-    return Result(Outcome.success, {"deployed": True, "server": shown})
+    server, login = _parted(resolve(words.server, "deploy"))
+    _reload(words.project, server, login)
+    place.say(f"{words.project} was loaded anew by {server}")
+    return Result(Outcome.success, {"deployed": True, "server": server})
 
 
-def _shown(server: str) -> str:
-    """The address without who calls there: it may hold a password."""
-    parts = urlsplit(server)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def _parted(address: str) -> tuple[str, tuple[str, str] | None]:
+    """The address as it may be shown, and who calls there: no error can tell what it never had."""
+    parts = urlsplit(address)
+    login, _, place = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    server = urlunsplit(parts._replace(netloc=place)).rstrip("/")
+    return server, (unquote(user), unquote(password)) if login else None
 
 
 def _trouble_of(project: str) -> str:
@@ -69,20 +71,20 @@ mutation ($name: String!) {
 """Dagster's own client asks the same, but hides what went wrong."""
 
 
-def _reload(project: str, server: str, shown: str) -> None:
+def _reload(project: str, server: str, login: tuple[str, str] | None) -> None:
     import httpx
 
     asked = {"query": _RELOAD, "variables": {"name": project}}
     try:
-        answer = httpx.post(f"{server.rstrip('/')}/graphql", json=asked, timeout=PATIENCE_S)
+        answer = httpx.post(f"{server}/graphql", json=asked, auth=login, timeout=PATIENCE_S)
         said = answer.raise_for_status().json()["data"]["reloadRepositoryLocation"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise UnavailableError(
-            f"webserver {shown}",
-            (str(error) or type(error).__name__).replace(server, shown),
+            f"webserver {server}",
+            str(error) or type(error).__name__,
             fix="start it, or name it in `server:` or ML_PLATFORM_UI_URL",
         ) from error
     found = said.get("locationOrLoadError", said)
     if found["__typename"] != "RepositoryLocation":
         given = found.get("message", found["__typename"])
-        raise DataError(f"code location {project} of {shown}", str(given)[:LONGEST_REASON])
+        raise DataError(f"code location {project} of {server}", str(given)[:LONGEST_REASON])

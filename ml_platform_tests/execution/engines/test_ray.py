@@ -21,7 +21,6 @@ from ml_platform.execution.engines.ray import Head, OnRay, answers, connected
 from ml_platform.execution.profile import Plan
 from ml_platform.execution.work import Made, Order, Work
 from ml_platform.kernel.errors import SettingsError, StorageFullError, UnavailableError
-from ml_platform.kernel.locks import try_lock
 from ml_platform.kernel.names import TableKey
 from ml_platform.storage.tables import TableStore
 
@@ -69,17 +68,17 @@ def test_a_ray_of_ones_own_is_gone_after_the_step_and_the_signal_is_given_back(m
 
 def test_of_the_folders_of_rays_those_of_killed_steps_are_removed(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name in ("killed", "alive", "new"):
+    for name in ("killed", "new"):
         (tmp_path / f"ray-of-step-{name}" / "session").mkdir(parents=True)
         (tmp_path / f"ray-of-step-{name}" / "owned").touch()
     (tmp_path / "ray-of-step-somebody").mkdir()
-    for name in ("killed", "alive"):
-        os.utime(tmp_path / f"ray-of-step-{name}" / "owned", (0, 0))
-    with (tmp_path / "ray-of-step-alive" / "owned").open("r+") as held:
-        assert try_lock(held)
+    with engine._scratch() as alive:
+        for folder in (tmp_path / "ray-of-step-killed", Path(alive)):
+            os.utime(folder / "owned", (0, 0))
         engine._sweep_scratch()
-    left = {one.name.removeprefix("ray-of-step-") for one in tmp_path.iterdir()}
-    assert left == {"alive", "new", "somebody"}
+        left = {one.name.removeprefix("ray-of-step-") for one in tmp_path.iterdir()}
+        assert left == {Path(alive).name.removeprefix("ray-of-step-"), "new", "somebody"}
+    assert not Path(alive).exists()
 
 
 def test_more_than_a_machine_has_is_refused_and_not_waited_for():

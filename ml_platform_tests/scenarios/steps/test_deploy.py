@@ -1,10 +1,14 @@
 """A project is let in by a real webserver when all of it can be loaded, and not otherwise."""
 
+import base64
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -53,6 +57,25 @@ def answers(address):
         return httpx.get(f"{address}/server_info").is_success
     except httpx.TransportError:
         return False
+
+
+@contextlib.contextmanager
+def refusing():
+    """A server that lets nobody in; its address, and who said to be whom."""
+    heard = []
+
+    class Refuses(BaseHTTPRequestHandler):
+        def do_POST(self):
+            heard.append(self.headers["Authorization"])
+            self.send_error(401)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as http:
+        threading.Thread(target=http.serve_forever).start()
+        yield f"http://127.0.0.1:{http.server_port}", heard
+        http.shutdown()
 
 
 def loaded_at(address):
@@ -108,8 +131,18 @@ def test_who_calls_a_server_is_not_shown(stage, server):
     _, result = deployed(stage, "quickstart", calling)
     assert stage.metadata(result, "deploy")["output"]["server"] == server
     _, result = deployed(stage, "demand", calling)
-    assert "letmein" not in reason(result)
     assert f"code location demand of {server}" in reason(result)
+    assert "letmein" not in str(result.all_events)
+
+
+def test_a_login_is_sent_and_is_in_no_error(stage):
+    with refusing() as (address, heard):
+        _, result = deployed(stage, "quickstart", address.replace("//", "//anna:let%40me@"))
+    assert heard == [f"Basic {base64.b64encode(b'anna:let@me').decode()}"]
+    assert f"webserver {address}" in reason(result)
+    assert "401" in reason(result)
+    assert "let%40me" not in str(result.all_events)
+    assert "let@me" not in str(result.all_events)
 
 
 def test_a_server_that_is_not_there_is_told_with_what_to_do(stage):
