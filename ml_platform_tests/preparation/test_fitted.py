@@ -9,7 +9,7 @@ import pytest
 
 from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.columns import Column
-from ml_platform.preparation.fitted import OWN_LEVEL, Preparation, to_series
+from ml_platform.preparation.fitted import OWN_LEVEL, Preparation, to_cell, to_series
 from ml_platform.preparation.steps import Options, learn
 
 NAN = np.nan
@@ -99,3 +99,20 @@ def test_integers_are_given_where_they_say_the_same(column, whole, found):
 def test_nothing_learnt_gives_back_what_it_reads():
     empty = Preparation({})
     assert empty.apply(empty.read(pd.DataFrame({"x": [1]}))[0]) == {}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(Column("number", np.array([one])) for one in (5.0, 0.5, np.nan, 2.0**60)),
+        *(Column("category", np.array([one], np.int32), ("a", "b")) for one in (-1, 1, 2)),
+        Column("moment", np.array(["2026-01-31"], "datetime64[us]")),
+    ],
+    ids=lambda one: f"{one.kind}-{one.values[0]}",
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_one_cell_is_what_it_is_in_a_column_of_its_own(column, whole):
+    whole = whole and column.kind == "number"
+    said, alone = to_series(column, whole=whole)[0], to_cell(column, whole=whole)
+    assert type(alone) is type(said)
+    np.testing.assert_equal(alone, said)
