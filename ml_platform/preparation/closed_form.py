@@ -7,6 +7,7 @@ are known, so a row without a partner's value is told by what remains, and not b
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,15 +37,22 @@ class Solution:
 
     def predict(self, matrix: Matrix) -> Numbers:
         """The estimate of each row."""
-        weights = self.weights / self.scale
         if len(matrix) == 1:
-            parts = (matrix[0, self.used] - self.centre) * weights
-            return np.cumsum(np.append(parts, self.mean))[-1:]
+            return np.array([self.of_row(matrix[0])])
         # Added column by column, so that a row is told the very same alone and among others.
         found = np.zeros(len(matrix))
-        for column, centre, weight in zip(self.used, self.centre, weights, strict=True):
+        for column, centre, weight in zip(self.used, self.centre, self._slopes, strict=True):
             found += (matrix[:, column] - centre) * weight
         return found + self.mean
+
+    def of_row(self, row: Numbers) -> float:
+        """The same of one row, by the same sums of floats."""
+        parts = (row[self.used] - self.centre) * self._slopes
+        return float(parts.cumsum()[-1]) + self.mean
+
+    @cached_property
+    def _slopes(self) -> Numbers:
+        return self.weights / self.scale
 
 
 @dataclass(frozen=True)
@@ -62,13 +70,18 @@ class ClosedForm:
 
     def predict(self, matrix: Matrix) -> Numbers:
         """The estimate of each row of a design's matrix."""
+        if len(matrix) == 1:
+            row = matrix[0]
+            one = self._solution(~np.isnan(row[len(row) - self.clues :])).of_row(row)
+            return np.array([min(max(one, self.low), self.high)])
         found = np.empty(len(matrix))
         for pattern, rows in _by_pattern(matrix, self.clues):
-            solution = self.solutions.get(pattern.tobytes())
-            if solution is None:
-                solution = self.solutions[np.zeros(self.clues, dtype=bool).tobytes()]
-            found[rows] = solution.predict(some_rows(matrix, rows))
+            found[rows] = self._solution(pattern).predict(some_rows(matrix, rows))
         return np.minimum(np.maximum(found, self.low), self.high)
+
+    def _solution(self, pattern: Mask) -> Solution:
+        found = self.solutions.get(pattern.tobytes())
+        return self.solutions[bytes(self.clues)] if found is None else found
 
 
 def learn_closed_form(matrix: Matrix, target: Numbers, clues: int) -> ClosedForm:
@@ -127,8 +140,6 @@ def _solve(
 def _by_pattern(matrix: Matrix, clues: int) -> list[tuple[Mask, NDArray[np.intp]]]:
     """Which clues are known and in which rows, the most frequent pattern first."""
     known = ~np.isnan(matrix[:, matrix.shape[1] - clues :])
-    if len(known) == 1:
-        return [(known[0], np.zeros(1, np.intp))]
     # Packed bits sort as one number; np.unique over rows of a matrix is ten times slower.
     _, first, place, counts = np.unique(
         _as_numbers(np.packbits(known, axis=1)),

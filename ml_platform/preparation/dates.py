@@ -351,7 +351,7 @@ class DateParts:
     def apply(self, column: Column) -> Columns:
         """The new columns, for one row or many; missing where the date is."""
         gaps = column.missing()
-        made: dict[str, Floats] = {}
+        made: dict[str, Floats] = _parts_of_one(column.values)
         for part in self.parts.values():
             base = part.removesuffix("_sin").removesuffix("_cos")
             if base not in made:
@@ -403,6 +403,18 @@ def _part_of(part: str, moments: NDArray[Any]) -> Floats:
         size, most = _CLOCK[part]
         values = moments.astype("datetime64[s]").astype(np.int64) // size % most
     return values.astype(np.float64)
+
+
+def _parts_of_one(moments: NDArray[Any]) -> dict[str, Floats]:
+    """All parts of a moment that is alone, in the time that arrays take for one; else nothing."""
+    one = moments[0].item() if len(moments) == 1 else None
+    if not isinstance(one, datetime):  # missing, or of no year that Python knows
+        return {}
+    parts = {
+        "year": one.year, "month": one.month, "day": one.day, "weekday": one.weekday(),
+        "hour": one.hour, "minute": one.minute, "second": one.second,
+    }  # fmt: skip
+    return {part: np.array([float(value)]) for part, value in parts.items()}
 
 
 _CLOCK = {"hour": (3600, 24), "minute": (60, 60), "second": (1, 60)}

@@ -6,13 +6,13 @@ to be. Where that column is empty too, the clue is NaN; the estimators know what
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_platform.preparation.roles import Numbers, Rows
-from ml_platform.preparation.surroundings import FEATURES, Surroundings
+from ml_platform.preparation.surroundings import FEATURES, Said, Surroundings
 
 Matrix = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class Told:
     """Rows with what their surroundings say of each column that is filled."""
 
     rows: Rows
-    of: Mapping[str, Mapping[str, Numbers]]
+    of: Mapping[str, Said]
 
 
 def ask_all(
@@ -44,7 +44,7 @@ def ask_all(
         wanted: by target, which of the rows, in order.
         needs: by target, the columns whose surroundings are told.
     """
-    of: dict[str, dict[str, Mapping[str, Numbers]]] = {target: {} for target in wanted}
+    of: dict[str, dict[str, Said]] = {target: {} for target in wanted}
     for name in dict.fromkeys(one for target in wanted for one in needs[target]):
         targets = [target for target in wanted if name in needs[target]]
         places = _union([wanted[target] for target in targets], rows.count)
@@ -67,13 +67,8 @@ def _some(rows: Rows, places: NDArray[np.intp]) -> Rows:
     return rows if len(places) == rows.count else rows.take(places)
 
 
-def _at(
-    said: Mapping[str, Numbers], places: NDArray[np.intp], which: NDArray[np.intp]
-) -> Mapping[str, Numbers]:
-    if len(which) == len(places):
-        return said
-    at = np.searchsorted(places, which)
-    return {word: values[at] for word, values in said.items()}
+def _at(said: Said, places: NDArray[np.intp], which: NDArray[np.intp]) -> Said:
+    return said if len(which) == len(places) else said.at(np.searchsorted(places, which))
 
 
 @dataclass(frozen=True)
@@ -98,13 +93,15 @@ class Design:
 
     def matrix(self, told: Told) -> Matrix:
         """Rows x columns; only the last `clues` columns have NaN. Each column is in one piece."""
-        words = [told.of[name][word] for name in (self.target, *self.partners) for word in FEATURES]
+        said = [told.of[name].lines.ravel() for name in (self.target, *self.partners)]
+        plain = [told.rows.numbers[name] for name in self.others]
         waves = self._of_time(told.rows)
         clues = [clue for name in self.partners for clue in self._deviations(told, name)]
-        columns = (*words, *(told.rows.numbers[name] for name in self.others), *waves, *clues)
         # One after the other: numpy's `stack` would put the rows in one piece, cell by cell.
-        found = np.concatenate(columns, dtype=np.float64).reshape(len(columns), told.rows.count)
-        others = found[len(words) : len(words) + len(self.others)]
+        found = np.concatenate([*said, *plain, waves.ravel(), *clues], dtype=np.float64)
+        found = found.reshape(-1, told.rows.count)
+        first = len(said) * len(FEATURES)
+        others = found[first : first + len(plain)]
         np.copyto(others, self._instead, where=np.isnan(others))
         return found.T
 
@@ -116,18 +113,43 @@ class Design:
         """The sines and then the cosines of how far each period is gone."""
         if rows.axis is None:
             return np.empty((0, rows.count), dtype=np.float32)
-        turns = _filled(rows.axis, 0.0) / np.array(self.periods).reshape(-1, 1)
-        # Seven figures are enough for an angle, and take a tenth of the time.
-        angles = (2 * np.pi * (turns - np.floor(turns))).astype(np.float32)
-        return np.concatenate([np.sin(angles), np.cos(angles)])
+        if rows.count == 1:
+            return _waves_at(float(rows.axis[0]), self.periods)
+        return _waves(rows.axis, self.periods)
 
     def _deviations(self, told: Told, name: str) -> tuple[Numbers, Numbers]:
         """How far a partner is from its expectation: in its unit, and in the target's by ratio."""
+        if told.rows.count == 1:
+            return self._deviation(told, name)
         partner, of = told.rows.numbers[name], told.of[name]
-        floor = abs(self.usual[name]) / 20 + 1e-12
-        expected = np.maximum(np.abs(of["scaled"]), floor)
+        expected = np.maximum(np.abs(of["scaled"]), self._floor(name))
         times = np.minimum(np.maximum((partner - of["scaled"]) / expected, -5.0), 5.0)
         return partner - of["similar"], told.of[self.target]["scaled"] * times
+
+    def _deviation(self, told: Told, name: str) -> tuple[Numbers, Numbers]:
+        """The same of one row, without the arrays between, whose making takes most of the time."""
+        partner, of = float(told.rows.numbers[name][0]), told.of[name]
+        scaled, similar = float(of["scaled"][0]), float(of["similar"][0])
+        expected = max(abs(scaled), self._floor(name))
+        times = min(max((partner - scaled) / expected, -5.0), 5.0)  # NaN stays NaN
+        own = float(told.of[self.target]["scaled"][0])
+        return np.array([partner - similar]), np.array([own * times])
+
+    def _floor(self, name: str) -> float:
+        return abs(self.usual[name]) / 20 + 1e-12
+
+
+def _waves(moments: Numbers, periods: tuple[float, ...]) -> NDArray[np.float32]:
+    turns = np.where(np.isnan(moments), 0.0, moments) / np.array(periods).reshape(-1, 1)
+    # Seven figures are enough for an angle, and take a tenth of the time.
+    angles = (2 * np.pi * (turns - np.floor(turns))).astype(np.float32)
+    return np.concatenate([np.sin(angles), np.cos(angles)])
+
+
+@lru_cache(maxsize=64)
+def _waves_at(moment: float, periods: tuple[float, ...]) -> NDArray[np.float32]:
+    """The same of one row, which is asked for each of its gaps."""
+    return _waves(np.array([moment]), periods)
 
 
 def design_for(
@@ -194,7 +216,3 @@ def median_of(values: Numbers) -> float:
 def some_rows(matrix: Matrix, rows: NDArray[np.intp]) -> Matrix:
     """Rows of a matrix whose columns are each in one piece, and stay so."""
     return matrix if len(rows) == len(matrix) else matrix.T.take(rows, axis=1).T
-
-
-def _filled(values: Numbers, by: float) -> Numbers:
-    return np.where(np.isnan(values), by, values)

@@ -106,7 +106,7 @@ class Filling:
             for name in (*self.categories, *self.numbers)
             if name in columns
         }
-        masks = {name: mask for name, mask in masks.items() if mask.any()}
+        masks = {name: mask for name, mask in masks.items() if np.count_nonzero(mask)}
         if not masks:
             return columns, {}
         filled = dict(columns)

@@ -41,7 +41,7 @@ class Bounds:
 
     def winsorise(self, values: Floats) -> Floats:
         """The same values, those outside moved to the bound they passed."""
-        return np.clip(values, self.low, self.high)
+        return np.minimum(np.maximum(values, self.low), self.high)  # `clip` takes twice as long
 
     def whole(self) -> "Bounds":
         """The same for whole numbers, at whole numbers: those that are moved stay whole."""

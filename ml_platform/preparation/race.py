@@ -517,8 +517,8 @@ def _joined(lessons: Sequence[_Lesson]) -> _Lesson:
     )
     first = lessons[0].told.of
     of = {
-        name: {f: np.concatenate([one.told.of[name][f] for one in lessons]) for f in first[name]}
-        for name in first
+        name: said.beside([one.told.of[name] for one in lessons[1:]])
+        for name, said in first.items()
     }
     return _Lesson(
         Told(joined, of),

@@ -109,6 +109,8 @@ def seconds(column: Column) -> Numbers:
 def in_unit(values: Numbers, unit: float) -> Numbers:
     """Numbers counted in a unit; those whose squares would still be too large are drawn in."""
     found = values if unit == 1.0 else values / unit
+    if len(found) == 1 and not abs(found[0]) > _EXTREME:
+        return found  # what the lines below say, of one row in a tenth of the time
     if float(np.fmax.reduce(np.abs(found), initial=0.0)) <= _EXTREME:
         return found
     return np.clip(found, -_EXTREME, _EXTREME)
@@ -116,8 +118,10 @@ def in_unit(values: Numbers, unit: float) -> Numbers:
 
 def out_of_unit(values: Numbers, unit: float) -> Numbers:
     """Numbers counted back; what would be more than a float can hold is drawn to its end."""
+    if unit == 1.0:
+        return values
     most = float(np.finfo(np.float64).max) / max(unit, 1.0)
-    return values if unit == 1.0 else np.clip(values, -most, most) * unit
+    return np.clip(values, -most, most) * unit
 
 
 def _unit_of(values: Numbers) -> float:
@@ -130,12 +134,21 @@ def _unit_of(values: Numbers) -> float:
 
 def code_of(values: Numbers, known: Numbers) -> Codes:
     """The place of each value among the known ones; -1 when missing, their number when unseen."""
+    if len(values) == 1:
+        return np.array([_code_of_one(values[0], known)])
     if len(values) > _SAMPLE and len(known) and known[-1] - known[0] < _DENSE * len(known):
         return _looked_up(values, known)
     place = np.minimum(np.searchsorted(known, values), max(len(known) - 1, 0))
     found = known[place] == values if len(known) else np.zeros(len(values), dtype=bool)
     codes = np.where(found, place, len(known))
     return np.where(np.isnan(values), -1, codes)
+
+
+def _code_of_one(value: np.float64, known: Numbers) -> int:
+    place = int(known.searchsorted(value))
+    if place < len(known) and known[place] == value:
+        return place
+    return -1 if np.isnan(value) else len(known)
 
 
 def _looked_up(values: Numbers, known: Numbers) -> Codes:

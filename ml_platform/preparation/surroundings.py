@@ -8,7 +8,7 @@ rows are asked (to learn how groups differ), their own value is left out.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -146,7 +146,7 @@ class Timeline:
         """How many cells lie before a row, and where those of its group begin and end."""
         first, span = self._bounds
         key = group * span + min(max(time - first, -span / 3), 2 * span / 3)
-        place = int(np.searchsorted(self._keys, key))
+        place = int(self._keys.searchsorted(key))
         at = group - (int(self.groups[0]) if len(self.groups) else 0)
         starts = self._starts
         if not 0 <= at < len(starts) - 1:
@@ -368,6 +368,33 @@ scaled: near, times its strongest group's usual ratio. similar: neighbours among
 ratio. own: neighbours within the strongest group alone. seen: known rows of that group.
 """
 
+_LINES = {word: place for place, word in enumerate(FEATURES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is told of rows, a line for each of FEATURES; never NaN."""
+
+    lines: Table
+
+    def __getitem__(self, word: str) -> Numbers:
+        """What one of FEATURES is, for each row."""
+        line: Numbers = self.lines[_LINES[word]]
+        return line
+
+    def at(self, places: NDArray[np.intp]) -> "Said":
+        """The same of some of the rows."""
+        return Said(self.lines.take(places, axis=1))
+
+    def beside(self, others: "Sequence[Said]") -> "Said":
+        """The same, and then what is told of other rows."""
+        return Said(np.concatenate([self.lines, *(one.lines for one in others)], axis=1))
+
+
+def _said(told: Mapping[str, Numbers]) -> Said:
+    lines = np.concatenate([told[word] for word in FEATURES])
+    return Said(lines.reshape(len(FEATURES), -1))
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -387,10 +414,11 @@ class Surroundings:
     def _best(self) -> str | None:
         return self.plan.effects[0] if self.plan.effects else None
 
-    def ask(self, rows: Rows) -> dict[str, Numbers]:
-        """What is told of each row, by the names of FEATURES; never NaN."""
+    def ask(self, rows: Rows) -> Said:
+        """What is told of each row."""
         if rows.count == 1:
-            return {word: np.array([value]) for word, value in self._ask_one(rows).items()}
+            one = self._ask_one(rows)
+            return Said(np.array([[one[word]] for word in FEATURES]))
         groups, axis = self.plan.times(rows)
         between, near, wide = self.line.around(groups, axis)
         near = np.where(np.isnan(near), self.mean, near)
@@ -402,16 +430,14 @@ class Surroundings:
         told["expected"] = near + differs
         if self._best is None:
             nothing = {"scaled": near, "similar": near, "own": near, "seen": np.zeros(rows.count)}
-            return told | nothing
+            return _said(told | nothing)
         best = rows.keys[self._best]
         ratio = looked_up(self.ratio, best)
         similar = self.similar.between(self._banded(groups, ratio), axis)
         own = self.own.between(best, axis)
         told |= {"scaled": near * ratio, "seen": looked_up(self.seen, best)}
-        return told | {
-            "similar": _or(similar, told["expected"]),
-            "own": _or(own, told["expected"]),
-        }
+        told |= {"similar": _or(similar, told["expected"]), "own": _or(own, told["expected"])}
+        return _said(told)
 
     def _ask_one(self, rows: Rows) -> dict[str, float]:
         """The same of one row, without arrays, whose making would take most of the time."""
@@ -428,7 +454,7 @@ class Surroundings:
             return told | {"scaled": near, "similar": near, "own": near, "seen": 0.0}
         best = int(rows.keys[self._best][0])
         ratio = float(self.ratio[best])
-        band = group * (_SIMILAR_BANDS + 1) + int(np.searchsorted(self.bands, ratio))
+        band = group * (_SIMILAR_BANDS + 1) + int(self.bands.searchsorted(ratio))
         return told | {
             "scaled": near * ratio,
             "seen": float(self.seen[best]),

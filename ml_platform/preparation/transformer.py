@@ -168,7 +168,8 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def row(self, values: Mapping[str, object]) -> dict[str, Any]:
         """One row, given and returned by column; the same values as `transform` gives."""
-        check_is_fitted(self, "preparation_")
+        if not hasattr(self, "preparation_"):  # the check takes as long as reading two cells
+            check_is_fitted(self, "preparation_")
         made = self.preparation_.apply(self.preparation_.read_row(values))
         row = {name: to_cell(column, whole=name in self._whole) for name, column in made.items()}
         return row | {name: values.get(name) for name in self.preparation_.kept}

@@ -186,6 +186,14 @@ def test_one_row_has_the_parts_that_many_have(many, cyclical):
             assert column_of_one.values.tolist() == whole[name].values[[row]].tolist()
 
 
+@pytest.mark.parametrize("moment", ["NaT", "-0044-03-15", "12025-11-22T10:11:12", "0001-01-01"])
+def test_a_date_that_python_has_not_is_taken_apart_alone_as_among_others(moment):
+    parts = learn_parts("t", moments("2020-01-01", "2021-02-02T03:04:05"), "s", holidays="KR")
+    among = parts.apply(moments("2020-01-01", moment))
+    for name, alone in parts.apply(moments(moment)).items():
+        np.testing.assert_array_equal(alone.values, among[name].values[1:])
+
+
 def test_durations_are_seconds_and_missing_where_a_date_is():
     start = moments("2020-01-01T00:00:00", "NaT", "2020-01-02", "2020-01-01")
     end = moments("2020-01-01T00:00:01.5", "2020-01-01", "2020-01-01", "NaT")

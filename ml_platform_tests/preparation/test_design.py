@@ -117,7 +117,7 @@ def test_a_row_alone_is_seen_as_it_is_among_others():
     whole = design.matrix(told)
     for place in (0, 17, 299):
         one = np.array([place])
-        of = {name: {word: v[one] for word, v in said.items()} for name, said in told.of.items()}
+        of = {name: said.at(one) for name, said in told.of.items()}
         alone = design.matrix(type(told)(rows.take(one), of))
         np.testing.assert_array_equal(alone, whole[[place]])
     assert whole.shape[1] == 2 * len(FEATURES) + 1 + 2 * len(design.periods) + design.clues
@@ -142,8 +142,7 @@ def test_each_target_is_told_of_its_own_rows_what_all_rows_are_told():
         assert set(told[target].of) == set(needs[target])
         np.testing.assert_array_equal(told[target].rows.numbers["b"], rows.numbers["b"][which])
         for name, said in told[target].of.items():
-            for word in FEATURES:
-                np.testing.assert_array_equal(said[word], whole.of[name][word][which])
+            np.testing.assert_array_equal(said.lines, whole.of[name].at(which).lines)
 
 
 def test_some_rows_are_those_rows():

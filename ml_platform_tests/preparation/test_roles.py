@@ -67,6 +67,15 @@ def test_codes_are_places_among_the_known_and_unseen_ones_come_after():
     assert code_of(np.array([5.0, np.nan]), np.zeros(0)).tolist() == [0, -1]
 
 
+@pytest.mark.parametrize("known", [[], [1.0], [1.0, 2.0, 5.0]])
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 0.5, 1.0, 2.0, 4.0, 5.0, 1e300])
+def test_a_value_alone_has_the_code_and_the_unit_that_it_has_among_others(value, known):
+    known = np.array(known)
+    several = np.array([value, 2.0, np.nan])
+    assert code_of(several[:1], known).tolist() == code_of(several, known)[:1].tolist()
+    np.testing.assert_array_equal(in_unit(several[:1], 1.0), in_unit(several, 1.0)[:1])
+
+
 def test_moments_are_seconds():
     found = seconds(moments(["1970-01-01T00:00:01.5", "NaT", "1969-12-31T23:59:59"]))
     assert found.tolist()[::2] == [1.5, -1.0]
