@@ -43,6 +43,7 @@ _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? )?"
 _DAY, _SHORT_OR_LONG = r"(?P<d>\d{1,2})", r"(?P<y>\d{4}|\d{2})"
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?)?")
 _YEAR_ONE = -62_135_596_800_000_000  # microseconds
+_PIECE = 4_096  # cells
 _FIXED_ZONE = re.compile(r"[+-]\d{2}:\d{2}")
 
 
@@ -164,18 +165,46 @@ def _read_iso(match: re.Match[str], texts: NDArray[Any]) -> tuple[Integers, Mask
     """
     if _ISO.fullmatch(match.string) is None:
         return None
+    lines, is_text = _lines_of(texts, match.string)
     try:
-        column = pa.array(texts, type=pa.string(), from_pandas=True)
-        lengths = pc.min_max(pc.utf8_length(column)).as_py()
-        if lengths["min"] != len(match.string) or lengths["max"] != len(match.string):
-            return None
-        moments = column.cast(pa.timestamp("us"))
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        column = _as_column(lines, len(match.string), len(texts))
+        moments = None if column is None else column.cast(pa.timestamp("us")).cast(pa.int64())
+    except (UnicodeEncodeError, pa.ArrowInvalid):
         return None
-    values = moments.cast(pa.int64()).fill_null(0).to_numpy().copy()
-    if len(values) and values.min() < _YEAR_ONE:
+    if moments is None or (len(texts) and pc.min(moments).as_py() < _YEAR_ONE):
         return None
-    return values, np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
+    return np.where(is_text, moments.to_numpy(), 0), is_text
+
+
+def _lines_of(texts: NDArray[Any], instead: str) -> tuple[str, Mask]:
+    """All texts, a line each, and which of the cells are texts; the others become `instead`."""
+    is_text, pieces = np.ones(len(texts), np.bool_), []
+    for start in range(0, len(texts), _PIECE):
+        cells = texts[start : start + _PIECE].tolist()
+        try:
+            pieces.append("\n".join(cells))
+        except TypeError:  # a missing one among them; to look at each cell is ten times as dear
+            are = [type(cell) is str for cell in cells]
+            is_text[start : start + _PIECE] = are
+            some = [cell if is_one else instead for cell, is_one in zip(cells, are, strict=True)]
+            pieces.append("\n".join(some))
+    return "\n".join([*pieces, ""]), is_text
+
+
+def _as_column(lines: str, width: int, count: int) -> pa.Array | None:
+    """So many lines as a column of Arrow's, which takes longer itself; None unless all are wide.
+
+    Raises:
+        UnicodeEncodeError: there are other characters than ASCII's.
+    """
+    if len(lines) != (width + 1) * count:
+        return None
+    characters = np.frombuffer(lines.encode("ascii"), np.uint8).reshape(count, width + 1)
+    if (characters[:, width] != ord("\n")).any():
+        return None
+    ends = np.arange(0, width * count + 1, width, dtype=np.int32)
+    data = np.ascontiguousarray(characters[:, :width])
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(ends), pa.py_buffer(data)])
 
 
 def _read_characters(match: re.Match[str], texts: NDArray[Any]) -> tuple[Integers, Mask]:

@@ -29,8 +29,9 @@ _SIMILAR_BANDS = 8
 _MOST_EFFECTS = 3
 _LEAST_EFFECT = 0.002
 
-_SHORT = np.iinfo(np.int16).max
-_SHORT_BITS = 15
+_EXACT, _LARGEST = 2.0**53, 2.0**63
+_SHORT = np.iinfo(np.uint16).max
+_SHORT_BITS = 16
 _PLANNED_ROWS = 20_000
 _MANY_ASKED = 1_000
 _STEPS = 2_000
@@ -226,7 +227,25 @@ class Timeline:
 
 
 def in_order(times: Numbers) -> NDArray[np.intp]:
-    """What numpy's stable sort says, in half its time: sorted anyhow, and then those alike."""
+    """What numpy's stable sort says, in less of its time."""
+    low, high = np.fmin.reduce(times, initial=np.inf), np.fmax.reduce(times, initial=-np.inf)
+    bits = len(times).bit_length()
+    if -_EXACT < low <= high < _EXACT and (high - low + 2) * 2.0**bits < _LARGEST:
+        whole = np.where(np.isnan(times), high + 1, times)
+        if (whole == np.rint(whole)).all():
+            return _in_order_of_whole((whole - low).astype(np.int64), bits)
+    return _in_order_of_any(times)
+
+
+def _in_order_of_whole(steps: Codes, bits: int) -> NDArray[np.intp]:
+    """In a tenth: each number with its row behind it, sorted as one integer."""
+    both = (steps << bits) | np.arange(len(steps))
+    both.sort()
+    return both & ((1 << bits) - 1)
+
+
+def _in_order_of_any(times: Numbers) -> NDArray[np.intp]:
+    """In half: sorted anyhow, and then those alike."""
     order = np.argsort(times)
     later = times[order]
     is_new = later[1:] != later[:-1]
@@ -249,12 +268,12 @@ def _order_of_codes(codes: Codes) -> NDArray[np.intp]:
     """A stable order; numpy sorts short integers by radix, in a tenth of the time."""
     low, high = (int(codes.min()), int(codes.max())) if len(codes) else (0, 0)
     if high - low <= _SHORT:
-        return np.argsort((codes - low).astype(np.int16), kind="stable")
+        return np.argsort((codes - low).astype(np.uint16), kind="stable")
     if high - low >= _SHORT << _SHORT_BITS:
         return np.argsort(codes, kind="stable")
     upper, lower = (codes - low) >> _SHORT_BITS, (codes - low) & _SHORT
-    first = np.argsort(lower.astype(np.int16), kind="stable")
-    return first[np.argsort(upper.astype(np.int16)[first], kind="stable")]
+    first = np.argsort(lower.astype(np.uint16), kind="stable")
+    return first[np.argsort(upper.astype(np.uint16)[first], kind="stable")]
 
 
 def group_means(codes: Codes, values: Numbers, levels: int) -> Table:
