@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ml_platform.preparation.columns import Mask
 from ml_platform.preparation.design import Matrix, some_rows
+from ml_platform.preparation.gaps import as_words
 from ml_platform.preparation.roles import Numbers
 
 PENALTY = 2.0
@@ -140,19 +141,11 @@ def _solve(
 def _by_pattern(matrix: Matrix, clues: int) -> list[tuple[Mask, NDArray[np.intp]]]:
     """Which clues are known and in which rows, the most frequent pattern first."""
     known = ~np.isnan(matrix[:, matrix.shape[1] - clues :])
-    # Packed bits sort as one number; np.unique over rows of a matrix is ten times slower.
     _, first, place, counts = np.unique(
-        _as_numbers(np.packbits(known, axis=1)),
+        as_words(known),
         return_index=True,
         return_inverse=True,
         return_counts=True,
     )
     order = np.argsort(-counts, kind="stable")
     return [(known[first[one]], np.flatnonzero(place == one)) for one in order]
-
-
-def _as_numbers(packed: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """At most eight bytes a row as one integer; a design has at most 16 clues."""
-    wide = np.zeros((len(packed), 8), dtype=np.uint8)
-    wide[:, : packed.shape[1]] = packed
-    return wide.view(np.int64).ravel()

@@ -43,7 +43,7 @@ _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? )?"
 _DAY, _SHORT_OR_LONG = r"(?P<d>\d{1,2})", r"(?P<y>\d{4}|\d{2})"
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?)?")
 _YEAR_ONE = -62_135_596_800_000_000  # microseconds
-_PIECE = 4_096  # cells
+_PIECE = 1_024  # cells
 _FIXED_ZONE = re.compile(r"[+-]\d{2}:\d{2}")
 
 
@@ -199,12 +199,13 @@ def _as_column(lines: str, width: int, count: int) -> pa.Array | None:
     """
     if len(lines) != (width + 1) * count:
         return None
-    characters = np.frombuffer(lines.encode("ascii"), np.uint8).reshape(count, width + 1)
-    if (characters[:, width] != ord("\n")).any():
+    line = np.dtype([("text", f"V{width}"), ("end", np.uint8)])
+    table = np.frombuffer(lines.encode("ascii"), line)
+    if (table["end"] != ord("\n")).any():
         return None
     ends = np.arange(0, width * count + 1, width, dtype=np.int32)
-    data = np.ascontiguousarray(characters[:, :width])
-    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(table["text"]))]
+    return pa.Array.from_buffers(pa.string(), count, buffers)
 
 
 def _read_characters(match: re.Match[str], texts: NDArray[Any]) -> tuple[Integers, Mask]:

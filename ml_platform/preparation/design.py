@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_platform.preparation.roles import Numbers, Rows
-from ml_platform.preparation.surroundings import FEATURES, Said, Surroundings
+from ml_platform.preparation.surroundings import FEATURES, Found, Said, Surroundings
 
 Matrix = NDArray[np.float64]
 
@@ -45,13 +45,22 @@ def ask_all(
         needs: by target, the columns whose surroundings are told.
     """
     of: dict[str, dict[str, Said]] = {target: {} for target in wanted}
+    parts: dict[bytes, tuple[Rows, Found]] = {}
+
+    def part(which: NDArray[np.intp]) -> tuple[Rows, Found]:
+        key = which.tobytes()
+        if key not in parts:
+            some = rows if len(which) == rows.count else rows.take(which)
+            parts[key] = some, Found(some)
+        return parts[key]
+
     for name in dict.fromkeys(one for target in wanted for one in needs[target]):
         targets = [target for target in wanted if name in needs[target]]
         places = _union([wanted[target] for target in targets], rows.count)
-        said = surroundings[name].ask(_some(rows, places))
+        said = surroundings[name].ask(*part(places))
         for target in targets:
             of[target][name] = _at(said, places, wanted[target])
-    return {target: Told(_some(rows, which), of[target]) for target, which in wanted.items()}
+    return {target: Told(part(which)[0], of[target]) for target, which in wanted.items()}
 
 
 def _union(places: Sequence[NDArray[np.intp]], count: int) -> NDArray[np.intp]:
@@ -61,10 +70,6 @@ def _union(places: Sequence[NDArray[np.intp]], count: int) -> NDArray[np.intp]:
     for some in places:
         is_in[some] = True
     return np.flatnonzero(is_in)
-
-
-def _some(rows: Rows, places: NDArray[np.intp]) -> Rows:
-    return rows if len(places) == rows.count else rows.take(places)
 
 
 def _at(said: Said, places: NDArray[np.intp], which: NDArray[np.intp]) -> Said:
@@ -195,10 +200,16 @@ def _periods(rows: Rows) -> tuple[float, ...]:
 
 
 def _together_with(one: Numbers, other: Numbers) -> float:
-    both = ~np.isnan(one) & ~np.isnan(other)
-    if both.sum() < 3 or one[both].std() == 0 or other[both].std() == 0:  # noqa: PLR2004 - no correlation of two
+    """The correlation where both are known, without its sign; numpy's takes twice as long."""
+    both = np.flatnonzero(~(np.isnan(one) | np.isnan(other)))
+    if len(both) < 3:  # noqa: PLR2004 - no correlation of two
         return 0.0
-    return abs(float(np.corrcoef(one[both], other[both])[0, 1]))
+    one, other = one[both], other[both]
+    if one.min() == one.max() or other.min() == other.max():
+        return 0.0
+    one, other = one - one.mean(), other - other.mean()
+    spread = np.sqrt(one @ one) * np.sqrt(other @ other)
+    return abs(float(one @ other / spread)) if spread else 0.0
 
 
 def median_of(values: Numbers) -> float:

@@ -64,7 +64,7 @@ def learn_evidence(
 
 
 def _prior(target: Codes, categories: int) -> Numbers:
-    share = np.bincount(target, minlength=categories)[:categories] + _BELIEF
+    share = np.bincount(target + 1, minlength=categories + 1)[1 : categories + 1] + _BELIEF
     found: Numbers = np.log(share / share.sum())
     return found
 
@@ -76,19 +76,19 @@ def _table(target: Codes, codes: Codes, prior: Numbers) -> Scores:
     groups, categories = int(codes.max(initial=-1)) + 1, len(prior)
     count = np.bincount(codes * categories + target, minlength=groups * categories)
     rows = np.bincount(codes, minlength=groups) + _BELIEF
-    # Most groups have few of the categories: of all others the logarithm is that of the belief.
-    scores = np.repeat(np.append(np.log(_BELIEF / rows), 0.0), categories)
-    found = np.flatnonzero(count)
-    group, category = np.divmod(found, categories)
-    share = (count[found] + _BELIEF * np.exp(prior[category])) / rows[group]
-    scores[found] = np.log(share) - prior[category]
-    return scores.reshape(groups + 1, categories)
+    scores = np.zeros((groups + 1, categories))
+    told = scores[:-1]
+    np.add(count.reshape(groups, categories), _BELIEF * np.exp(prior), out=told)
+    told /= rows[:, None]
+    np.log(told, out=told)
+    told -= prior
+    return scores
 
 
 def said_by(table: Scores, codes: Codes) -> Scores:
     """The table's row of each code; missing and unseen groups take the last, which says nothing."""
     last = len(table) - 1
-    found: Scores = table[np.where((codes < 0) | (codes >= last), last, codes)]
+    found: Scores = table.take(np.where((codes < 0) | (codes >= last), last, codes), axis=0)
     return found
 
 
@@ -102,7 +102,7 @@ def bands_of(numbers: Mapping[str, Numbers]) -> dict[str, Numbers]:
     edges = {}
     for name, values in numbers.items():
         known = values[:: len(values) // _BANDED_ROWS + 1]
-        known = known[~np.isnan(known)]
+        known = np.sort(known[~np.isnan(known)])  # in order, quantiles are found sooner
         if len(known):
             found = np.unique(np.quantile(known, np.linspace(0, 1, _BANDS + 1)[1:-1]))
             edges[band_of(name)] = found
@@ -157,7 +157,7 @@ def choose_keys(
     seen = target.copy()
     seen[hidden] = -1
     truth, asked = target[hidden], sight.rows.take(np.searchsorted(sight.places, hidden))
-    prior = _prior(seen[seen >= 0], categories)
+    prior = _prior(seen, categories)
     small = [
         key for key in wanted if (int(sight.rows.keys[key].max()) + 2) * categories <= _MOST_CELLS
     ]

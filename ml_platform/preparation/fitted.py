@@ -187,5 +187,7 @@ def to_cell(column: Column, *, whole: bool = False) -> Any:
 
 def _is_whole(values: NDArray[np.float64]) -> bool:
     """Whether integers say the same: later rows may hold what training rows did not."""
-    exact = bool((values == np.rint(values)).all())  # NaN is not itself
-    return exact and bool(np.abs(values).max(initial=0.0) < _EXACT)
+    low, high = values.min(initial=0.0), values.max(initial=0.0)
+    if not -_EXACT < low <= high < _EXACT:  # NaN is not below anything
+        return False
+    return bool((values == values.astype(np.int64)).all())

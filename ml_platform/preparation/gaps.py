@@ -6,6 +6,7 @@ way the table's own gaps lie: its gaps, moved along.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,22 +33,24 @@ def hidden_like(gaps: Mask, wanted: int, seed: int, asking: int | None = None) -
     Returns:
         Where known cells are to be hidden, rows x columns.
     """
-    draw = np.random.default_rng(seed)
-    moved, count = np.zeros_like(gaps), np.zeros(gaps.shape[1], dtype=int)
-    sources = np.flatnonzero(any_of(gaps))
-    lying = gaps[sources]
-    has_gaps = lying.any(axis=0) & (np.arange(gaps.shape[1]) < (asking or gaps.shape[1]))
+    draw, moved = np.random.default_rng(seed), np.zeros_like(gaps)
+    columns, moving = gaps.T, moved.T
+    asks = [column.any() for column in columns[:asking]]
     for _ in range(_MOST_MOVES):
-        short = (count < wanted) & has_gaps
-        which = np.flatnonzero(any_of(lying[:, short]))
-        if not len(which):
+        short = [
+            column
+            for column, to, asked in zip(columns, moving, asks, strict=False)
+            if asked and np.count_nonzero(to & ~column) < wanted
+        ]
+        if not short:
             break
+        which = any_of(np.array(short).T)
+        sources = [np.flatnonzero(column & which) for column in columns]
         # As many at once as are wanted, for one move of rare gaps hides few cells.
-        for _ in range(max(1, wanted // (4 * len(which)))):
-            to = (sources[which] + int(draw.integers(1, max(len(gaps), 2)))) % len(gaps)
-            before = moved[to]
-            moved[to] |= lying[which]
-            count += (lying[which] & ~before & ~gaps[to]).sum(axis=0)
+        for _ in range(max(1, wanted // (4 * np.count_nonzero(which)))):
+            by = int(draw.integers(1, max(len(gaps), 2)))
+            for to, rows in zip(moving, sources, strict=True):
+                to[(rows + by) % len(gaps)] = True
     return moved & ~gaps
 
 
@@ -79,9 +82,10 @@ def together(gaps: Mask, names: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
     """Columns that are missing together and in how many rows, most frequent first."""
     if not gaps.any():
         return []
-    packed = np.packbits(gaps[any_of(gaps)], axis=1)
-    lines, counts = np.unique(_as_words(packed), return_counts=True)
-    patterns = np.unpackbits(_as_bytes(lines, packed.shape[1]), axis=1, count=len(names))
+    words = as_words(gaps.T[:, np.flatnonzero(any_of(gaps))].T)
+    lines, counts = np.unique(words, return_counts=True)
+    bits = lines.view(np.uint8).reshape(len(lines), -1)
+    patterns = np.unpackbits(bits, axis=1, count=len(names))
     ranked = sorted(zip(counts.tolist(), patterns.tolist(), strict=True), reverse=True)
     return [
         (tuple(name for name, is_missing in zip(names, pattern, strict=True) if is_missing), count)
@@ -89,11 +93,10 @@ def together(gaps: Mask, names: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
     ]
 
 
-def _as_words(packed: NDArray[np.uint8]) -> NDArray[np.void]:
-    """Each row's bytes as one thing to compare; unique rows are found fifty times sooner so."""
-    words: NDArray[np.void] = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}").ravel()
-    return words
-
-
-def _as_bytes(words: NDArray[np.void], width: int) -> NDArray[np.uint8]:
-    return words.view(np.uint8).reshape(len(words), width)
+def as_words(marks: Mask) -> NDArray[Any]:
+    """Each row's marks as one thing to compare; unique rows are found fifty times sooner so."""
+    packed = np.packbits(marks.T, axis=0)
+    width = 8 if len(packed) <= 8 else len(packed)  # noqa: PLR2004 - the bytes of an integer
+    words = np.zeros((len(marks), width), dtype=np.uint8)
+    words[:, : len(packed)] = packed.T
+    return words.view(np.int64 if width == 8 else f"V{width}").ravel()  # noqa: PLR2004

@@ -114,7 +114,7 @@ def _plain_array(values: NDArray[Any]) -> Plain:
     if kind == "m":
         seconds = values.astype("timedelta64[us]") / np.timedelta64(1, "s")
         return Plain("number", seconds, said="durations")
-    return Plain("cells", values.astype(object))
+    return Plain("cells", values.astype(object, copy=False))
 
 
 def _plain_integers(values: NDArray[Any]) -> Plain:

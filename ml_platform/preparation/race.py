@@ -38,11 +38,11 @@ from ml_platform.preparation.roles import Codes, Numbers, Roles, Rows, learn_rol
 from ml_platform.preparation.surroundings import (
     Plan,
     Surroundings,
-    choose_plan,
-    in_order,
+    choose_plans,
     learn_surroundings,
     left_by_groups,
 )
+from ml_platform.preparation.timelines import in_order
 
 SIMPLE_NUMBERS = ("mean", "median", "most_frequent", "constant")
 NUMBER_METHODS = (*SIMPLE_NUMBERS, *FREE, *LEARN)
@@ -256,8 +256,7 @@ def _without(rows: Rows, names: Sequence[str], hidden: Mask) -> Rows:
 
 def _learn_category(name: str, table: _Keys, method: str, seed: int) -> tuple[CategoryFill, Judged]:
     target, count, hidden = table.rows.keys[name], table.levels[name], table.judges[name]
-    known = target[target >= 0]
-    constant = int(np.argmax(np.bincount(known))) if len(known) else 0
+    constant = int(np.argmax(np.bincount(target + 1, minlength=2)[1:]))
     simple = CategoryFill("most_frequent", constant)
     if method == "most_frequent" or not len(hidden):
         wrong = float(np.mean(target[hidden] != constant)) if len(hidden) else None
@@ -353,7 +352,7 @@ def _learn_numbers(
     )
     if not targets:
         return fills, judged, {}
-    plans = {name: choose_plan(numbers[name], table.rows, table.levels) for name in targets}
+    plans = choose_plans(targets, table.rows, table.levels)
     designs = _designs(targets, plans, table)
     lessons, surroundings = _lessons(designs, plans, table)
     with ThreadPoolExecutor(max(1, wanted.jobs)) as pool:
@@ -364,9 +363,8 @@ def _learn_numbers(
             fills[name] = fill
             judged[name] = replace(verdict, gaps=judged[name].gaps)
     needed = sorted({one for name in targets for one in fills[name].needs(name)})
-    for name in needed:
-        if name not in surroundings:
-            surroundings[name] = learn_surroundings(numbers[name], table.rows, plans[name])
+    others = {name: numbers[name] for name in needed if name not in surroundings}
+    surroundings |= learn_surroundings(others, table.rows, plans)
     return fills, judged, {name: surroundings[name] for name in needed}
 
 
@@ -481,7 +479,7 @@ def _asked(
         name: np.where(hidden[:, place], np.nan, rows.numbers[name])
         for place, name in enumerate(designs)
     }
-    around = {name: learn_surroundings(left[name], rows, plans[name]) for name in designs}
+    around = learn_surroundings(left, rows, plans)
     is_asked = np.zeros(rows.count, dtype=bool)
     for which in wanted.values():
         is_asked[which] = True
@@ -576,7 +574,7 @@ def _learn_number(
     start = time.thread_time()
     name = design.target
     method, decimals = table.wanted.method(name), table.wanted.decimals.get(name)
-    race = _Race(name, lesson, {}, {}, float(np.nanmean(table.rows.numbers[name])))
+    race = _Race(name, lesson, {}, {}, _mean_of(table.rows.numbers[name]))
     if len(race.judges) < 2 or lesson.is_judge.all():  # noqa: PLR2004 - nothing to judge by
         return simple, Judged(simple.method, recoverable=False)
     race.judge("median", np.full(len(race.judges), simple.constant))
@@ -591,6 +589,11 @@ def _learn_number(
         return simple, verdict
     fill = NumberFill(chosen, simple.constant, design, race.estimators[chosen], decimals)
     return fill, verdict
+
+
+def _mean_of(values: Numbers) -> float:
+    known = ~np.isnan(values)
+    return float(values.sum(where=known) / np.count_nonzero(known))
 
 
 def _winner(race: _Race) -> str:

@@ -152,7 +152,8 @@ def learn_and_read(name: str, values: pd.Series, kind: Kind | None = None) -> tu
             _must_fit(reader, read, said)
         elif not _holds(reader, read, marks):
             reader, read, marks = _learn_levels(name, plain)
-    return _finish(reader, read, marks, (*said, *_described(reader, plain, sample, marks))), read
+    said = (*said, *_described(reader, plain, sample, marks))
+    return _finish(reader, plain, read, marks, said), read
 
 
 # --- Reading all cells
@@ -177,6 +178,8 @@ def _read(reader: Reader, plain: Plain) -> tuple[Read, Marks]:
 
 
 def _as_read(column: Column, marks: Marks) -> Read:
+    if not marks.any():
+        return Read(column, np.zeros(len(marks), np.bool_), np.zeros(len(marks), np.bool_))
     return Read(column, (marks & _CHANGED) != 0, (marks & Note.REFUSED) != 0)
 
 
@@ -336,6 +339,8 @@ def _some(cells: Sequence[Any], most: int) -> Sequence[Any]:
 
 def _holds(reader: Reader, read: Read, marks: Marks) -> bool:
     """Whether what the sample said is true of all cells."""
+    if not marks.any():
+        return True
     refused = int(read.refused.sum())
     known = refused + int((~read.column.missing()).sum())
     codes = int(((marks & Note.CODE) != 0).sum())
@@ -425,10 +430,13 @@ def _zone_of(reader: Reader, cell: object) -> str | None:
     return str(cell.tzinfo) if isinstance(cell, datetime) and cell.tzinfo else None
 
 
-def _finish(reader: Reader, read: Read, marks: Marks, said: tuple[str, ...]) -> Reader:
+def _finish(
+    reader: Reader, plain: Plain, read: Read, marks: Marks, said: tuple[str, ...]
+) -> Reader:
     """The reader with what all its cells have told."""
     column = read.column
-    known = column.take(~column.missing()).values
+    gaps = column.missing()
+    known = column.values[~gaps] if gaps.any() else column.values
     counts = _counts(marks)
     said = (*said, *_told(reader, counts, len(known)))
     constant = len(known) > 0 and _is_constant(column.kind, known)
@@ -436,7 +444,7 @@ def _finish(reader: Reader, read: Read, marks: Marks, said: tuple[str, ...]) -> 
         said = (*said, "no value at all")
     elif constant:
         said = (*said, "constant: every known value is the same")
-    integers, decimals = _figures_of(known) if column.kind == "number" else (False, None)
+    integers, decimals = _figures_of(plain, known) if column.kind == "number" else (False, None)
     zoned = Note.ZONED in counts
     return replace(
         reader, found=said, constant=constant, integers=integers, decimals=decimals, zoned=zoned
@@ -466,12 +474,12 @@ def _told(reader: Reader, counts: dict[int, int], known: int) -> list[str]:
 def _is_constant(kind: Kind, known: NDArray[Any]) -> bool:
     if kind == "text":
         return all(text == known[0] for text in known)
-    return bool((known == known[0]).all())
+    return all(bool((some == known[0]).all()) for some in (known[:_FEW], known))
 
 
-def _figures_of(known: NDArray[np.float64]) -> tuple[bool, int | None]:
+def _figures_of(plain: Plain, known: NDArray[np.float64]) -> tuple[bool, int | None]:
     """Whether numbers are whole, and how many decimals they have at most."""
-    broken = known[known != np.rint(known)]
+    broken = known[:0] if plain.said == "integers" else known[known != np.rint(known)]
     if not len(broken):
         return len(known) > 0, 0 if len(known) else None
     # Most columns that have more decimals than can be told show it at once.

@@ -205,8 +205,8 @@ def write_receipt(
     """The receipt of rows that were prepared by what was learnt."""
     gaps = side_by_side([column.missing() for column in columns.values()], len(keep))
     written = [
-        _column_receipt(name, column, made.get(name), cells[name], findings)
-        for name, column in columns.items()
+        _column_receipt(name, column, made.get(name), missing, cells[name], findings)
+        for (name, column), missing in zip(columns.items(), gaps.T, strict=True)
     ]
     return Receipt(
         rows=len(keep),
@@ -250,32 +250,36 @@ def _most(patterns: Mapping[tuple[str, ...], int]) -> list[tuple[tuple[str, ...]
     return sorted(patterns.items(), key=lambda pair: pair[1], reverse=True)[:_PATTERNS]
 
 
-def _column_receipt(
-    name: str, column: Column, after: Column | None, cells: NDArray[np.uint8], findings: Findings
+def _column_receipt(  # noqa: PLR0913 - all that is known of a column
+    name: str,
+    column: Column,
+    after: Column | None,
+    gaps: Mask,
+    cells: NDArray[np.uint8],
+    findings: Findings,
 ) -> ColumnReceipt:
     judged = findings.judged.get(name)
     edges = _edges(column)
+    before = _like(column, edges)
     return ColumnReceipt(
         name=name,
         kind=column.kind,
         rows=len(column.values),
         found=list(findings.found.get(name, [])),
-        gaps=int(np.count_nonzero(column.missing())),
+        gaps=int(np.count_nonzero(gaps)),
         method=judged.chosen if judged else "",
         errors=dict(judged.errors) if judged else {},
         recoverable=judged.recoverable if judged else True,
         seconds=judged.seconds if judged else 0.0,
-        before=_like(column, edges),
-        after=_like(after, edges) if after is not None else {},
+        before=before,
+        after={} if after is None else dict(before) if after is column else _like(after, edges),
         **_counts(cells),
     )
 
 
 def _counts(cells: NDArray[np.uint8]) -> dict[str, int]:
-    by_code = np.bincount(cells[cells > 0], minlength=16)
     bits = {"recoded": RECODED, "refused": REFUSED, "clipped": CLIPPED, "filled": FILLED}
-    codes = np.arange(len(by_code))
-    return {what: int(by_code[(codes & bit) > 0].sum()) for what, bit in bits.items()}
+    return {what: int(np.count_nonzero((cells & bit) != 0)) for what, bit in bits.items()}
 
 
 def _edges(column: Column) -> NDArray[np.float64] | None:
@@ -287,6 +291,7 @@ def _edges(column: Column) -> NDArray[np.float64] | None:
     if not len(known):
         return None
     with np.errstate(over="ignore", invalid="ignore"):  # see `_like`
+        known.sort()  # of what is in order the quantiles are found in a fifth of the time
         low, high = np.quantile(known, [0.01, 0.99])
         is_wide = 0 < high - low < np.inf
         return np.linspace(low, high, BINS + 1)[1:-1] if is_wide else None

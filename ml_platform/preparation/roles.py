@@ -7,7 +7,6 @@ number that behaves like a name. `Rows` is what the filling of gaps works on.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -109,11 +108,7 @@ def seconds(column: Column) -> Numbers:
 def in_unit(values: Numbers, unit: float) -> Numbers:
     """Numbers counted in a unit; those whose squares would still be too large are drawn in."""
     found = values if unit == 1.0 else values / unit
-    if len(found) == 1 and not abs(found[0]) > _EXTREME:
-        return found  # what the lines below say, of one row in a tenth of the time
-    if float(np.fmax.reduce(np.abs(found), initial=0.0)) <= _EXTREME:
-        return found
-    return np.clip(found, -_EXTREME, _EXTREME)
+    return found if _most(found) <= _EXTREME else np.clip(found, -_EXTREME, _EXTREME)
 
 
 def out_of_unit(values: Numbers, unit: float) -> Numbers:
@@ -124,8 +119,16 @@ def out_of_unit(values: Numbers, unit: float) -> Numbers:
     return np.clip(values, -most, most) * unit
 
 
+def _most(values: Numbers) -> float:
+    """The largest of them, without their signs; 0 where nothing is known."""
+    if len(values) == 1:
+        return 0.0 if np.isnan(values[0]) else float(abs(values[0]))
+    low, high = np.fmin.reduce(values, initial=0.0), np.fmax.reduce(values, initial=0.0)
+    return float(max(-low, high))
+
+
 def _unit_of(values: Numbers) -> float:
-    most = float(np.nanmax(np.abs(values), initial=0.0))
+    most = _most(values)
     if most == 0.0 or 1 / _EXTREME <= most <= _EXTREME:
         return 1.0
     # A power of two, so that counting back gives the very number.
@@ -168,10 +171,11 @@ def learn_roles(columns: Columns, seed: int) -> Roles:
     units = {name: _unit_of(values) for name, values in given.items()}
     numeric = {name: in_unit(values, units[name]) for name, values in given.items()}
     sample = _sample(rows_of(columns), seed)
+    some = {name: values[sample] for name, values in numeric.items()}
     coded = {}
     for name, values in numeric.items():
-        if columns[name].kind == "number" and _is_coded(name, values, numeric, sample):
-            coded[name] = np.unique(given[name][~np.isnan(values)])
+        if columns[name].kind == "number" and _is_coded(name, values, some):
+            coded[name] = _different(given[name])
     few = tuple(n for n, known in coded.items() if len(known) <= _FEW_LEVELS or _is_named_key(n))
     return Roles(
         numbers=tuple(name for name in numeric if name not in few),
@@ -181,6 +185,17 @@ def learn_roles(columns: Columns, seed: int) -> Roles:
         axis=_axis(columns, numeric),
         units={name: unit for name, unit in units.items() if unit != 1.0},
     )
+
+
+def _different(values: Numbers) -> Numbers:
+    """The known values, each once and in order: numpy's `unique`, in a third of its time."""
+    known = values[~np.isnan(values)]
+    low, high = known.min(initial=np.inf), known.max(initial=-np.inf)
+    if not 0 <= high - low < _DENSE * len(known) or (known != np.rint(known)).any():
+        return np.unique(known)
+    is_there = np.zeros(int(high - low) + 1, dtype=bool)
+    is_there[(known - low).astype(np.int64)] = True
+    return np.flatnonzero(is_there) + low
 
 
 def _sample(count: int, seed: int) -> NDArray[np.intp]:
@@ -204,24 +219,21 @@ def _is_named_key(name: str) -> bool:
     return bool(_NAMED_AS_KEY.search(name) or _CAMEL_KEY.search(name))
 
 
-def _is_coded(
-    name: str, values: Numbers, numeric: Mapping[str, Numbers], sample: NDArray[np.intp]
-) -> bool:
-    """Whether a number is a name: by what it is called, or by how it behaves."""
-    part = values[sample]
+def _is_coded(name: str, values: Numbers, some: Mapping[str, Numbers]) -> bool:
+    """Whether a number is a name: by what it is called, or by how it behaves in some rows."""
+    part = some[name]
     known = part[~np.isnan(part)]
     if not len(known) or bool(np.any(known != np.rint(known))):
         return False
     if _is_named_key(name):
         # Of all rows: in a sample most of a thousand stores are seen once, and look like numbers.
         known = values[~np.isnan(values)]
-        levels = len(np.unique(known))
+        levels = len(_different(known))
         return 1 < levels <= max(_FEW_LEVELS, _MOST_SHARE_OF_LEVELS * len(known))
     levels = len(np.unique(known))
     if not 2 < levels <= _FEW_LEVELS:  # noqa: PLR2004 - two values have no order
         return False
-    told = [other[sample] for which, other in numeric.items() if which != name]
-    gains = _gains(part, told)
+    gains = _gains(part, [other for which, other in some.items() if which != name])
     own_gain, near_gain = max(gains, default=(0.0, 0.0))
     return own_gain > _LEAST_GAIN and near_gain < _OF_OWN_GAIN * own_gain
 
@@ -243,20 +255,20 @@ def _gain(codes: Codes, told: Numbers) -> tuple[float, float]:
     if not is_told.all():
         codes, told = codes[is_told], told[is_told]
     count = np.bincount(codes).astype(float)
-    firm = count[codes] >= _LEAST_ROWS
-    if not firm.any():
+    firm = np.flatnonzero((count >= _LEAST_ROWS)[codes])
+    if not len(firm):
         return 0.0, 0.0
     target = told - told[firm].mean()
-    spread = float(np.mean(np.square(target[firm])))
+    total = np.bincount(codes, weights=target)
+    codes, target = codes[firm], target[firm]
+    spread = float(np.mean(np.square(target)))
     if spread == 0.0:
         return 0.0, 0.0
-    total = np.bincount(codes, weights=target)
     alone = (total[codes] - target) / np.maximum(count[codes] - 1, 1)
     beside = np.convolve(total, [1, 0, 1], "same") / np.maximum(
         np.convolve(count, [1, 0, 1], "same"), 1
     )
-    left, left_beside = target - alone, target - beside[codes]
     return (
-        1 - float(np.mean(np.square(left[firm]))) / spread,
-        1 - float(np.mean(np.square(left_beside[firm]))) / spread,
+        1 - float(np.mean(np.square(target - alone))) / spread,
+        1 - float(np.mean(np.square(target - beside[codes]))) / spread,
     )

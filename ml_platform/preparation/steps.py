@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ml_platform.kernel.errors import DataError
+from ml_platform.preparation.budget import keep_freed_memory
 from ml_platform.preparation.columns import Column, Columns
 from ml_platform.preparation.dates import Depth, durations, learn_parts
 from ml_platform.preparation.encoding import Method, free_names, learn_and_encode
@@ -85,6 +86,7 @@ def learn(frame: pd.DataFrame, options: Options, target: Column | None = None) -
         options: what is asked.
         target: the labels, for encodings that average them; they fill no gap.
     """
+    keep_freed_memory()
     seconds: dict[str, float] = {}
     with _timed(seconds, "reading"):
         readers, columns, cells = _read_all(frame, options)
