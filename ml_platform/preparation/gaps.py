@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ml_platform.preparation.columns import Mask
 
 _MOST_MOVES = 24
+_INTEGER = 8  # bytes
 
 
 def hidden_like(gaps: Mask, wanted: int, seed: int, asking: int | None = None) -> Mask:
@@ -47,7 +48,7 @@ def hidden_like(gaps: Mask, wanted: int, seed: int, asking: int | None = None) -
         which = any_of(np.array(short).T)
         sources = [np.flatnonzero(column & which) for column in columns]
         # As many at once as are wanted, for one move of rare gaps hides few cells.
-        for _ in range(max(1, wanted // (4 * np.count_nonzero(which)))):
+        for _ in range(max(1, wanted // (4 * int(np.count_nonzero(which))))):
             by = int(draw.integers(1, max(len(gaps), 2)))
             for to, rows in zip(moving, sources, strict=True):
                 to[(rows + by) % len(gaps)] = True
@@ -96,7 +97,7 @@ def together(gaps: Mask, names: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
 def as_words(marks: Mask) -> NDArray[Any]:
     """Each row's marks as one thing to compare; unique rows are found fifty times sooner so."""
     packed = np.packbits(marks.T, axis=0)
-    width = 8 if len(packed) <= 8 else len(packed)  # noqa: PLR2004 - the bytes of an integer
+    width = max(len(packed), _INTEGER)
     words = np.zeros((len(marks), width), dtype=np.uint8)
     words[:, : len(packed)] = packed.T
-    return words.view(np.int64 if width == 8 else f"V{width}").ravel()  # noqa: PLR2004
+    return words.view(np.int64 if width == _INTEGER else f"V{width}").ravel()

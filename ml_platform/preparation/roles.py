@@ -7,6 +7,7 @@ number that behaves like a name. `Rows` is what the filling of gaps works on.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -195,7 +196,8 @@ def _different(values: Numbers) -> Numbers:
         return np.unique(known)
     is_there = np.zeros(int(high - low) + 1, dtype=bool)
     is_there[(known - low).astype(np.int64)] = True
-    return np.flatnonzero(is_there) + low
+    found: Numbers = np.flatnonzero(is_there) + low
+    return found
 
 
 def _sample(count: int, seed: int) -> NDArray[np.intp]:

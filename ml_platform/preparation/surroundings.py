@@ -323,11 +323,13 @@ def _with_best(base: Surroundings, seen: _Seen, values: Numbers, rows: Rows) -> 
     key = plan.effects[0]
     best, levels = known.of(key, rows.keys[key]), plan.levels[key]
     ratio = _ratios(best, seen, levels, base.mean)
-    some = looked_up(ratio, best[:: len(best) // _PLANNED_ROWS + 1])
-    bands = np.quantile(some, np.linspace(0, 1, _SIMILAR_BANDS + 1)[1:-1])
+    some = np.sort(looked_up(ratio, best[:: len(best) // _PLANNED_ROWS + 1]))
+    places = len(some) * np.arange(1, _SIMILAR_BANDS) // _SIMILAR_BANDS
+    bands = some[places] if len(some) else some
     # Of the groups and not of the rows, of which there are many more.
-    groups = known.of(plan.time_key, plan.groups(plan.time_key, rows))
-    banded = groups * (_SIMILAR_BANDS + 1) + np.searchsorted(bands, ratio)[best]
+    order, _ = known.by(plan.time_key, plan.groups(plan.time_key, rows))
+    band = np.searchsorted(bands, ratio)[rows.keys[key][order]]
+    similar = base.line.parted(band, _SIMILAR_BANDS + 1)
     order, moments = known.by(key, rows.keys[key])
     return Surroundings(
         plan,
@@ -336,7 +338,7 @@ def _with_best(base: Surroundings, seen: _Seen, values: Numbers, rows: Rows) -> 
         base.effects,
         ratio,
         bands,
-        Timeline.of(banded, known.times, seen.values),
+        similar,
         Timeline(moments, values[order]),
         _total(best, levels),
     )

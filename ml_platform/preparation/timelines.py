@@ -17,7 +17,7 @@ from ml_platform.preparation.columns import Mask
 from ml_platform.preparation.roles import Codes, Numbers
 
 _NEAR, _WIDE = 3, 10
-_EXACT, _LARGEST = 2.0**53, 2.0**63
+_EXACT, _LARGEST = 2.0**51, 2.0**63  # whole numbers whose distance is exact, and an integer's end
 _SHORT = np.iinfo(np.uint16).max
 _SHORT_BITS = 16
 _MANY_ASKED = 1_000
@@ -131,22 +131,21 @@ class Timeline:
     moments: Moments
     values: Numbers
 
-    @classmethod
-    def of(cls, groups: Codes, times: Numbers, values: Numbers) -> "Timeline":
-        """Keep what is known; `order_of` is what takes the time here."""
-        known = ~(np.isnan(values) | np.isnan(times))
-        if not known.all():
-            groups, times, values = groups[known], times[known], values[known]
-        order = order_of(groups, times)
-        return cls(Moments(groups[order], times[order]), values[order])
-
     def __getstate__(self) -> dict[str, Any]:
         """What it was made of; what was worked out of it since is not kept with it."""
         return {"moments": self.moments, "values": self.values}
 
+    def parted(self, parts: Codes, count: int) -> "Timeline":
+        """The same with each group in `count` parts; `parts` says of each value in which it is."""
+        groups, times = self.moments.groups * count + parts, self.moments.times
+        order = _order_of_codes(groups)
+        return Timeline(Moments(groups[order], times[order]), self.values[order])
+
     @cached_property
     def _sums(self) -> Numbers:
-        return np.concatenate([[0.0], np.cumsum(self.values)])
+        sums = np.zeros(len(self.values) + 1)
+        np.cumsum(self.values, out=sums[1:])
+        return sums
 
     def near(self, spots: Spots) -> Numbers:
         """The mean of the few known values before and after each row; NaN in a group without."""
@@ -185,7 +184,7 @@ class Timeline:
         low, high = max(spot.place - width, spot.first), min(spot.place + width, spot.last)
         if high <= low:
             return math.nan
-        return float(self._sums[high] - self._sums[low]) / (high - low)
+        return float(self._sums[high] - self._sums[low]) / float(high - low)
 
     def between_one(self, spot: Spots, time: float) -> float:
         """What `between` says, of one row."""

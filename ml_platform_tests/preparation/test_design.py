@@ -37,7 +37,9 @@ def rows_of_three(count=300, seed=0, step=3_600.0):
 
 def told_of(rows, names):
     plan = Plan(WHOLE, (), {})
-    around = {n: learn_surroundings(rows.numbers[n], rows, plan) for n in names}
+    around = learn_surroundings(
+        {n: rows.numbers[n] for n in names}, rows, dict.fromkeys(names, plan)
+    )
     return ask_all(around, rows, {"a": np.arange(rows.count)}, {"a": names})["a"]
 
 
@@ -132,7 +134,7 @@ def test_the_median_is_numpys(values):
 def test_each_target_is_told_of_its_own_rows_what_all_rows_are_told():
     rows = rows_of_three()
     plan = Plan(WHOLE, (), {})
-    around = {n: learn_surroundings(rows.numbers[n], rows, plan) for n in "abc"}
+    around = learn_surroundings(rows.numbers, rows, dict.fromkeys("abc", plan))
     every = np.arange(300)
     whole = ask_all(around, rows, {"a": every}, {"a": ("a", "b", "c")})["a"]
     wanted = {"a": every[::7], "b": every[100:200], "c": every[:0]}
