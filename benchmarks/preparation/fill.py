@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
+from preparation.by_hand import by_hand, lightgbm, ridge
 from preparation.tables import Parts
 
 WARM_UP = 2_000
@@ -130,6 +131,8 @@ METHODS: dict[str, Callable[[pd.DataFrame, Parts], pd.DataFrame]] = {
     "mean, most frequent": simple("mean"),
     "IterativeImputer(BayesianRidge)": by_matrix(_iterative),
     "KNNImputer(5)": by_matrix(_neighbours, DONORS),
+    "ridge by hand": by_hand(ridge),
+    "LightGBM by hand": by_hand(lightgbm),
 }
 
 

@@ -12,7 +12,11 @@ CLOSED, BOOSTED, AUTO = OURS = ("ours, closed form", "ours, boosted", "ours, aut
 WHOLE, SKRUB = "ours, everything", "skrub Cleaner + TableVectorizer"
 ROWS_KEPT = "ours, everything, rows kept"
 SIMPLE = "median, most frequent"
-PEERS = (SIMPLE, "mean, most frequent", "IterativeImputer(BayesianRidge)", "KNNImputer(5)")
+RIDGE, TREES = BY_HAND = ("ridge by hand", "LightGBM by hand")
+PEERS = (
+    *(SIMPLE, "mean, most frequent", "IterativeImputer(BayesianRidge)", "KNNImputer(5)"),
+    *BY_HAND,
+)
 AUTOCLEAN = "AutoClean"
 
 
