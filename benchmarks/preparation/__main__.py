@@ -1,6 +1,7 @@
 """Automatic preparation beside py-AutoClean, skrub and scikit-learn: CPU seconds and errors.
 
 **Time**: the missing stage of each on one table, and the whole automatic pipeline beside skrub's.
+**Alone**: one row that comes by itself.
 **Large**: a table of 20 million rows within a budget of memory.
 **Errors**: what each method puts in cells that were known and hidden, on genuine rows and on a
 made-up table of another structure, so that nothing rests on one table.
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import bench
 
-from preparation import error, large, peer, timing
+from preparation import alone, error, large, peer, timing
 from preparation.run import Run
 from preparation.tables import tables
 
@@ -55,6 +56,7 @@ def main() -> int:
             scores.append(error.take(on, table, asked.seeds))
             codes.append(error.report(scores[-1], stack))
         times = timing.take(on, timed, asked.runs, asked.peer_rows)
+        codes.append(alone.report(alone.take(timed), stack))
         if asked.rows:
             codes.append(large.report(large.take(on, timed, asked.rows, asked.budget_mb), stack))
     codes.append(timing.report(times, stack))

@@ -6,12 +6,14 @@ ones stand on the linear one: they learn what it leaves, which needs a fraction 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
 from ml_platform.preparation.closed_form import ClosedForm, learn_closed_form
 from ml_platform.preparation.design import Matrix
+from ml_platform.preparation.masks import Masks, masks_of
 from ml_platform.preparation.roles import Numbers
 
 TREES = 80
@@ -60,22 +62,32 @@ class OnTopOfLinear:
 
 @dataclass(frozen=True)
 class Trees:
-    """LightGBM's trees, which estimate a few rows in this thread.
-
-    To wake the others takes eight times as long as one row does.
-    """
+    """LightGBM's trees; a row alone is scored by their masks, to the same sum."""
 
     booster: Any
 
     def predict(self, matrix: Matrix) -> Numbers:
         """The estimate of each row."""
+        if len(matrix) == 1:
+            return self._masks.of_row(matrix[0])
+        # To wake other threads takes as long as eight rows do.
         threads = {"num_threads": 1} if len(matrix) < _FEW_ROWS else {}
         found: Numbers = self.booster.predict(matrix, **threads)
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The booster alone: masks are made again where a row comes alone."""
+        return {"booster": self.booster}
+
+    @cached_property
+    def _masks(self) -> Masks:
+        return masks_of(self.booster)
+
 
 def _beside(matrix: Matrix, first: Numbers) -> Matrix:
     """The matrix with one more column, each in one piece."""
+    if len(matrix) == 1:
+        return np.append(matrix[0], first)[None]
     found = np.empty((matrix.shape[1] + 1, len(matrix))).T
     found[:, :-1], found[:, -1] = matrix, first
     return found

@@ -49,11 +49,14 @@ NUMBER_METHODS = (*SIMPLE_NUMBERS, *FREE, *LEARN)
 IN_RACE = ("median", *FREE, "linear", "boosted")
 CATEGORY_METHODS = ("most_frequent", "evidence", *MODELS)
 
-TRAINING_CELLS = 12_000
+TRAINING_CELLS = 16_000
 """Hidden cells a column to learn from; more gained little on the tables that were tried."""
 
 LINE_CELLS = 8_000
 """The same of a long table where lines are asked for: some hundred for each coefficient."""
+
+HIDDEN_KEYS = 6_000
+"""Hidden cells a category: it is counted and not learnt, and needs them to choose by what."""
 
 JUDGING_CELLS = 4_000
 
@@ -208,7 +211,7 @@ def _hidden_keys(
     )
     all_gaps = beside(of_keys, of_numbers)
     hidden = hidden_like(
-        all_gaps, _cells_to_hide(rows.count, TRAINING_CELLS) // 2, seed, len(names)
+        all_gaps, _cells_to_hide(rows.count, 2 * HIDDEN_KEYS) // 2, seed, len(names)
     )
     where = {name: np.flatnonzero(hidden[:, place]) for place, name in enumerate(names)}
     judges = {name: rows_[:: len(rows_) // JUDGING_CELLS + 1] for name, rows_ in where.items()}

@@ -19,7 +19,7 @@ from ml_platform.kernel.errors import DataError
 from ml_platform.preparation.budget import rows_within, stratified
 from ml_platform.preparation.columns import Column, Columns, Mask
 from ml_platform.preparation.duplicates import by_key, exact, near
-from ml_platform.preparation.fitted import to_cell, to_series
+from ml_platform.preparation.fitted import Cells, to_cell, to_series
 from ml_platform.preparation.options import (
     ALLOWED,
     AUTO,
@@ -181,8 +181,10 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             DataError: the table cannot be prepared.
             DeclarationError: an option is not one.
         """
-        self._learn(frame, None)
-        return self.apply(frame)
+        frame, taught, learnt = self._learn(frame, None)
+        if len(taught) < len(frame):
+            return self.apply(frame)
+        return self._without_dropped(frame, learnt.columns, learnt.made, learnt.cells, None)
 
     def apply(
         self, frame: pd.DataFrame, *, duplicates: Mapping[str, Mask] | None = None
@@ -196,8 +198,18 @@ class AutoPrepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "preparation_")
         frame = _with_names(frame)
         columns, cells = self.preparation_.read(frame)
-        drop, reasons = self._dropped(frame, columns, duplicates)
         made = self.preparation_.apply(columns, cells)
+        return self._without_dropped(frame, columns, made, cells, duplicates)
+
+    def _without_dropped(
+        self,
+        frame: pd.DataFrame,
+        columns: Columns,
+        made: Columns,
+        cells: Cells,
+        duplicates: Mapping[str, Mask] | None,
+    ) -> Prepared:
+        drop, reasons = self._dropped(frame, columns, duplicates)
         keep = ~drop
         result = self._as_frame(made, frame)[keep]
         marks = pd.DataFrame(cells, index=frame.index)[keep]

@@ -65,6 +65,15 @@ def test_a_row_alone_gets_the_very_number_that_it_gets_among_others(method):
     np.testing.assert_array_equal(alone, learnt.predict(matrix))
 
 
+def test_a_row_alone_may_lack_what_no_row_lacked_in_training():
+    matrix, target = told()
+    learnt = LEARN["boosted"](np.nan_to_num(matrix), target, 1, 0)
+    among = learnt.predict(matrix)
+    assert np.isnan(matrix).any()
+    alone = [learnt.predict(matrix[[row]])[0] for row in range(ROWS)]
+    np.testing.assert_array_equal(alone, among)
+
+
 @pytest.mark.parametrize("method", ["knn", "neural"])
 def test_a_row_alone_gets_nearly_what_it_gets_among_others(method):
     matrix, target = told()

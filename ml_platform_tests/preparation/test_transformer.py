@@ -1,5 +1,6 @@
 """AutoPrepare: a transformer of scikit-learn that gives the same whenever and for any rows."""
 
+import json
 import math
 import pickle
 import subprocess
@@ -264,6 +265,21 @@ def test_it_prepares_some_of_the_columns():
     some.set_output(transform="pandas")
     made = some.fit_transform(frame)
     assert {"made__x", "made__size_S", "remainder__left"} <= set(made)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"indicators": True, "cyclical": True}, {"outliers": "delete"}]
+)
+def test_a_table_is_prepared_at_once_as_it_is_by_what_was_learnt_of_it(options):
+    frame = pd.concat([raw(), raw().head(7)], ignore_index=True)
+    at_once = AutoPrepare(**options).prepare(frame)
+    afterwards = AutoPrepare(**options).fit(frame).apply(frame)
+    pd.testing.assert_frame_equal(at_once.frame, afterwards.frame)
+    pd.testing.assert_frame_equal(at_once.cells, afterwards.cells)
+    told = [{**json.loads(one.receipt.to_json()), "seconds": 0} for one in (at_once, afterwards)]
+    for column in (column for one in told for column in one["columns"]):
+        column["seconds"] = 0
+    assert told[0] == told[1]
 
 
 def test_rows_never_come_or_go_in_transform_and_do_in_prepare():
