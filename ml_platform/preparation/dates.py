@@ -44,6 +44,7 @@ _DAY, _SHORT_OR_LONG = r"(?P<d>\d{1,2})", r"(?P<y>\d{4}|\d{2})"
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?)?")
 _YEAR_ONE = -62_135_596_800_000_000  # microseconds
 _PIECE = 1_024  # cells
+_LONGEST = np.iinfo(np.int32).max  # characters of a column of Arrow's
 _FIXED_ZONE = re.compile(r"[+-]\d{2}:\d{2}")
 
 
@@ -197,7 +198,7 @@ def _as_column(lines: str, width: int, count: int) -> pa.Array | None:
     Raises:
         UnicodeEncodeError: there are other characters than ASCII's.
     """
-    if len(lines) != (width + 1) * count:
+    if len(lines) != (width + 1) * count or len(lines) > _LONGEST:
         return None
     line = np.dtype([("text", f"V{width}"), ("end", np.uint8)])
     table = np.frombuffer(lines.encode("ascii"), line)

@@ -275,12 +275,10 @@ class Known:
 
 def known_of(columns: Mapping[str, Numbers], axis: Numbers) -> dict[str, Known]:
     """Where each column is known; one and the same for columns that are known in the same rows."""
-    found: dict[str, Known] = {}
-    for name, values in columns.items():
-        mask = ~np.isnan(values)
-        alike = (one for one in found.values() if np.array_equal(one.mask, mask))
-        found[name] = next(alike, None) or Known(mask, axis)
-    return found
+    masks = {name: ~np.isnan(values) for name, values in columns.items()}
+    packed = {name: np.packbits(mask).tobytes() for name, mask in masks.items()}
+    known = {bits: Known(masks[name], axis) for name, bits in packed.items()}
+    return {name: known[bits] for name, bits in packed.items()}
 
 
 def in_order(times: Numbers) -> NDArray[np.intp]:
