@@ -1,25 +1,29 @@
 """Guess a missing category by a classifier, where one is asked for by name.
 
-What it sees of a row are the log odds that `evidence` gives each category, and the row's numbers.
+What it sees of a row are the log odds that `evidence` gives each category, the row's numbers, and
+the words of its texts where it is one that reads them.
 The evidence is learnt from rows that are not hidden, the classifier from rows that are, so what it
 learns to trust is worth as much later.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ml_platform.preparation.design import Matrix
 from ml_platform.preparation.evidence import Evidence
 from ml_platform.preparation.roles import Codes, Numbers, Rows
+from ml_platform.preparation.words import said_in
 
 TREES = 400
 """Of all categories together: one is grown for each category in each round."""
 
 _LAYERS = (64,)
+_PENALTY = 1.0
+"""Of squared weights, beside the loss of all rows: few rows must not learn words by heart."""
 _NEIGHBOURS = 15
 
 
@@ -29,35 +33,49 @@ class Classifier:
 
     evidence: Evidence
     usual: Mapping[str, float]
+    texts: tuple[str, ...]
     model: Any
 
     def predict(self, rows: Rows) -> Codes:
         """The likeliest category of each row."""
-        found: Codes = self.model.predict(_matrix(self.evidence, self.usual, rows)).astype(np.int64)
+        matrix = _matrix(self.evidence, self.usual, self.texts, rows)
+        found: Codes = self.model.predict(matrix).astype(np.int64)
         return found
 
 
-def _matrix(evidence: Evidence, usual: Mapping[str, float], rows: Rows) -> Matrix:
+def _matrix(
+    evidence: Evidence, usual: Mapping[str, float], texts: tuple[str, ...], rows: Rows
+) -> Matrix:
     numbers = [
         np.where(np.isnan(rows.numbers[name]), value, rows.numbers[name])
         for name, value in usual.items()
     ]
-    return np.column_stack([evidence.scores(rows), *numbers])
+    words = said_in({name: rows.texts[name] for name in texts}, rows.count)
+    return np.column_stack([evidence.scores(rows), *numbers, words])
 
 
-def learn_classifier(
-    method: str, evidence: Evidence, rows: Rows, target: Codes, seed: int
-) -> Classifier:
-    """Learn from hidden rows; `evidence` was learnt without them.
+class Lesson(NamedTuple):
+    """Rows with a hidden category, their true codes, and evidence that was learnt without them."""
+
+    evidence: Evidence
+    rows: Rows
+    target: Codes
+
+
+def learn_classifier(method: str, lessons: Sequence[Lesson], seed: int) -> Classifier:
+    """Learn from hidden rows.
 
     Args:
         method: logistic, knn, boosted or neural.
-        evidence: of the keys that were chosen.
-        rows: the hidden rows.
-        target: their true codes.
+        lessons: of which the evidence of the first is what later rows are told by; what texts say
+            is learnt of too, where rows have some.
         seed: of what is random in it.
     """
+    rows = lessons[0].rows
     usual = {name: _usual(values) for name, values in rows.numbers.items()}
+    texts = tuple(rows.texts)
+    matrix = np.concatenate([_matrix(one.evidence, usual, texts, one.rows) for one in lessons])
+    target = np.concatenate([one.target for one in lessons])
     model = MODELS[method](target, seed)
     with warnings.catch_warnings():
         from sklearn.exceptions import ConvergenceWarning
@@ -65,8 +83,8 @@ def learn_classifier(
         # It is stopped early on purpose; whether it is good enough is measured afterwards.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The number of unique classes is greater")
-        model.fit(_matrix(evidence, usual, rows), target)
-    return Classifier(evidence, usual, model)
+        model.fit(matrix, target)
+    return Classifier(lessons[0].evidence, usual, texts, model)
 
 
 def _usual(values: Numbers) -> float:
@@ -102,7 +120,7 @@ def _neural(target: Codes, seed: int) -> Any:
 
     del target
     # Not stopped early: that sets rows of each level aside, and rare levels have none to spare.
-    return _scaled(MLPClassifier(_LAYERS, max_iter=60, random_state=seed))
+    return _scaled(MLPClassifier(_LAYERS, max_iter=60, random_state=seed, alpha=_PENALTY))
 
 
 def _scaled(model: Any) -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ml_platform.preparation.roles import Numbers, Rows
 from ml_platform.preparation.surroundings import FEATURES, Found, Said, Surroundings
+from ml_platform.preparation.words import said_in
 
 Matrix = NDArray[np.float64]
 
@@ -82,7 +83,8 @@ class Design:
 
     target: the column to fill. partners: columns that are filled too, whose surroundings are told
     and whose deviations are clues. others: the rest of the numbers. usual: their medians, which
-    stand in for what is missing. periods: seconds after which time repeats itself.
+    stand in for what is missing. periods: seconds after which time repeats itself. texts: columns
+    whose words are told.
     """
 
     target: str
@@ -90,6 +92,7 @@ class Design:
     others: tuple[str, ...]
     usual: Mapping[str, float]
     periods: tuple[float, ...]
+    texts: tuple[str, ...] = ()
 
     @property
     def clues(self) -> int:
@@ -103,7 +106,9 @@ class Design:
         waves = self._of_time(told.rows)
         clues = [clue for name in self.partners for clue in self._deviations(told, name)]
         # One after the other: numpy's `stack` would put the rows in one piece, cell by cell.
-        found = np.concatenate([*said, *plain, waves.ravel(), *clues], dtype=np.float64)
+        words = [said_in({name: told.rows.texts[name]}, told.rows.count) for name in self.texts]
+        wordy = [one.T.ravel() for one in words]
+        found = np.concatenate([*said, *plain, waves.ravel(), *wordy, *clues], dtype=np.float64)
         found = found.reshape(-1, told.rows.count)
         first = len(said) * len(FEATURES)
         others = found[first : first + len(plain)]

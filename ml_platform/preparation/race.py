@@ -5,14 +5,14 @@ row whose group is known again can be told more.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_platform.preparation.classifiers import MODELS, learn_classifier
+from ml_platform.preparation.classifiers import MODELS, Lesson, learn_classifier
 from ml_platform.preparation.columns import Columns, Mask
 from ml_platform.preparation.design import (
     Design,
@@ -48,6 +48,8 @@ SIMPLE_NUMBERS = ("mean", "median", "most_frequent", "constant")
 NUMBER_METHODS = (*SIMPLE_NUMBERS, *FREE, *LEARN)
 IN_RACE = ("median", *FREE, "linear", "boosted")
 CATEGORY_METHODS = ("most_frequent", "evidence", *MODELS)
+READ_TEXTS = frozenset({"neural"})
+"""Methods that learn of texts too, of numbers and of categories."""
 
 TRAINING_CELLS = 16_000
 """Hidden cells a column to learn from; more gained little on the tables that were tried."""
@@ -112,7 +114,7 @@ class Wanted:
 def learn_filling(columns: Columns, wanted: Wanted) -> Filling:
     """Learn to fill every number and category of these columns, those without gaps simply."""
     deadline = None if wanted.budget_s is None else time.monotonic() + wanted.budget_s
-    roles = learn_roles(columns, wanted.seed)
+    roles = replace(learn_roles(columns, wanted.seed), texts=_texts(columns, wanted))
     wanted = _in_units(wanted, roles)
     rows = _in_order(roles.rows(columns))
     levels = _levels(columns, roles)
@@ -130,6 +132,12 @@ def _in_units(wanted: Wanted, roles: Roles) -> Wanted:
     constants = {name: value / roles.unit(name) for name, value in wanted.constants.items()}
     decimals = {n: places for n, places in wanted.decimals.items() if n not in roles.units}
     return replace(wanted, constants=constants, decimals=decimals)
+
+
+def _texts(columns: Columns, wanted: Wanted) -> tuple[str, ...]:
+    """The columns of texts, where a method is asked for that reads them."""
+    asked = {wanted.of_names, *map(wanted.method, columns)}
+    return tuple(n for n, c in columns.items() if c.kind == "text" and asked & READ_TEXTS)
 
 
 def _levels(columns: Columns, roles: Roles) -> dict[str, int]:
@@ -175,13 +183,14 @@ def _learn_categories(
 class _Keys:
     """The rows that categories learn from, and those of their cells that are hidden.
 
-    hidden: of the categories and then of the numbers. judges: by category, the hidden rows that
-    judge. edges: the bounds of the numbers' bands. sight: what is left to see of some rows.
+    gaps, hidden: of the categories and then of the numbers. judges: by category, the hidden rows
+    that judge. edges: the bounds of the numbers' bands. sight: what is left to see of some rows.
     """
 
     rows: Rows
     levels: Mapping[str, int]
     names: tuple[str, ...]
+    gaps: Mask
     hidden: Mask
     judges: Mapping[str, NDArray[np.intp]]
     edges: Mapping[str, Numbers]
@@ -191,9 +200,19 @@ class _Keys:
         """All rows, with those of these keys that are bands of numbers."""
         return with_bands(self.rows, {key: self.edges[key] for key in keys if key in self.edges})
 
-    def masked(self, keys: Sequence[str]) -> Rows:
-        """The same without their hidden cells."""
-        return _without(self.banded(keys), self.names, self.hidden)
+    def rounds(self, name: str, seed: int) -> Iterator[tuple[Mask, NDArray[np.intp]]]:
+        """What is hidden, and the rows of it that teach a category: once, or of few rows again."""
+        place, known = self.names.index(name), len(self.judges[name])
+        yield self.hidden, self.judges[name]
+        wanted = _cells_to_hide(self.rows.count, HIDDEN_KEYS)
+        for more in range(1, _MOST_FOLDS):
+            if known >= JUDGING_CELLS:
+                return
+            hidden = hidden_like(self.gaps, wanted, seed + more, len(self.names))
+            new = hidden[:, place].copy()
+            new[self.judges[name]] = False
+            known += int(np.count_nonzero(new))
+            yield hidden, np.flatnonzero(new)
 
 
 def _hidden_keys(
@@ -217,7 +236,7 @@ def _hidden_keys(
     judges = {name: rows_[:: len(rows_) // JUDGING_CELLS + 1] for name, rows_ in where.items()}
     edges = bands_of(rows.numbers) if gappy else {}
     sight = _sight(rows, levels, names, hidden, judges, edges)
-    return _Keys(rows, levels, names, hidden, judges, edges, sight)
+    return _Keys(rows, levels, names, all_gaps, hidden, judges, edges, sight)
 
 
 def _sight(
@@ -270,13 +289,7 @@ def _learn_category(name: str, table: _Keys, method: str, seed: int) -> tuple[Ca
     keys, is_right = choose_keys(target, hidden, table.sight, count, candidates)
     errors = {"most_frequent": _wrong(is_constant), "evidence": _wrong(is_right)}
     if method in MODELS:
-        return _learn_classified(
-            target,
-            table.masked(keys),
-            hidden,
-            (keys, table.edges),
-            (method, errors, constant, seed),
-        )
+        return _learn_classified(name, table, keys, (method, errors, constant, seed))
     gained = is_right.astype(float) - is_constant
     if not keys or gained.mean() <= _OF_CHOSEN_KEYS * gained.std() / np.sqrt(len(gained)):
         return simple, Judged("most_frequent", errors, len(hidden), recoverable=False)
@@ -289,24 +302,31 @@ def _wrong(is_right: Mask) -> float:
 
 
 def _learn_classified(
-    truth: Codes,
-    rows: Rows,
-    hidden: NDArray[np.intp],
-    told_by: tuple[list[str], Mapping[str, Numbers]],
-    asked: tuple[str, dict[str, float], int, int],
+    name: str, table: _Keys, keys: list[str], asked: tuple[str, dict[str, float], int, int]
 ) -> tuple[CategoryFill, Judged]:
-    """The classifier that was asked for, learnt on three quarters of the hidden rows."""
+    """The classifier that was asked for, learnt on hidden rows but a quarter of them, who judge."""
     method, errors, constant, seed = asked
-    seen = truth.copy()
-    seen[hidden] = -1
-    evidence = learn_evidence(seen, rows, int(seen.max()) + 1, *told_by)
-    is_judge = np.random.default_rng(seed).random(len(hidden)) < _JUDGED_SHARE
-    students, judges = hidden[~is_judge], hidden[is_judge]
-    if len(np.unique(truth[students])) < 2:  # noqa: PLR2004 - nothing to tell apart
-        return CategoryFill("most_frequent", constant), Judged("most_frequent", errors, len(hidden))
-    model = learn_classifier(method, evidence, rows.take(students), truth[students], seed)
+    truth, rows = table.rows.keys[name], table.banded(keys)
+    if method not in READ_TEXTS:
+        rows = replace(rows, texts={})
+    rounds = list(table.rounds(name, seed))
+    is_judge = _judges(len(rounds[0][1]), 0, len(rounds), seed)
+    lessons, judges = [], rounds[0][1][is_judge]
+    for fold, (hidden, taught) in enumerate(rounds):
+        seen = np.where(hidden[:, table.names.index(name)], -1, truth)
+        left = _without(rows, table.names, hidden)
+        evidence = learn_evidence(seen, left, table.levels[name], keys, table.edges)
+        students = taught[~is_judge] if fold == 0 else taught
+        lessons.append(Lesson(evidence, left.take(students), truth[students]))
+        if fold == 0:
+            judging = left.take(judges)
+    told = np.concatenate([one.target for one in lessons])
+    if len(np.unique(told)) < 2:  # noqa: PLR2004 - nothing to tell apart
+        cells = len(rounds[0][1])
+        return CategoryFill("most_frequent", constant), Judged("most_frequent", errors, cells)
+    model = learn_classifier(method, lessons, seed)
     if len(judges):
-        errors[method] = float(np.mean(model.predict(rows.take(judges)) != truth[judges]))
+        errors[method] = float(np.mean(model.predict(judging) != truth[judges]))
     recoverable = errors.get(method, 1.0) < errors["most_frequent"]
     verdict = Judged(method, errors, len(judges), recoverable=recoverable)
     return CategoryFill(method, constant, model), verdict
@@ -381,10 +401,13 @@ def _designs(
         name: left_by_groups(plans[name].groups(plans[name].time_key, some), some.numbers[name])
         for name in targets
     }
-    return {
+    designs = {
         name: design_for(name, targets, some, rest, has_calendar=table.has_calendar)
         for name in targets
     }
+    reading = {name for name in targets if table.wanted.method(name) in READ_TEXTS}
+    texts = tuple(rows.texts)
+    return {n: replace(one, texts=texts) if n in reading else one for n, one in designs.items()}
 
 
 def _is_learnt(values: Numbers, method: str) -> bool:
@@ -515,6 +538,7 @@ def _joined(lessons: Sequence[_Lesson]) -> _Lesson:
         {n: np.concatenate([one.keys[n] for one in rows]) for n in rows[0].keys},
         None if rows[0].axis is None else np.concatenate([one.axis for one in rows]),
         sum(one.count for one in rows),
+        {n: np.concatenate([one.texts[n] for one in rows]) for n in rows[0].texts},
     )
     first = lessons[0].told.of
     of = {

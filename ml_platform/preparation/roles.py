@@ -7,6 +7,7 @@ number that behaves like a name. `Rows` is what the filling of gaps works on.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +40,14 @@ class Rows:
 
     numbers: quantities, NaN where missing. keys: codes from 0, -1 where missing. axis: seconds, or
     another number that orders the rows; NaN where missing, None when the table has no order.
+    texts: those that a method asks for, None where missing.
     """
 
     numbers: Mapping[str, Numbers]
     keys: Mapping[str, Codes]
     axis: Numbers | None = None
     count: int = 0
+    texts: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def take(self, rows: NDArray[np.intp]) -> "Rows":
         """Some of the rows."""
@@ -53,6 +56,7 @@ class Rows:
             {name: codes[rows] for name, codes in self.keys.items()},
             None if self.axis is None else self.axis[rows],
             len(rows),
+            {name: texts[rows] for name, texts in self.texts.items()},
         )
 
     def with_numbers(self, numbers: Mapping[str, Numbers]) -> "Rows":
@@ -71,6 +75,7 @@ class Roles:
     coded: numbers that behave like names, with their known values in order; `as_names` are those
     of them whose gaps are filled with a value that exists and not with a quantity between.
     units: of columns near the end of what a float can hold, the power of two that counts as one.
+    texts: the columns of texts that a method asks for.
     """
 
     numbers: tuple[str, ...]
@@ -79,13 +84,15 @@ class Roles:
     as_names: tuple[str, ...]
     axis: str | None
     units: Mapping[str, float] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
 
     def rows(self, columns: Columns) -> Rows:
         """The rows of these columns in their parts."""
         keys = {name: columns[name].values.astype(np.int64) for name in self.categories}
         keys |= {name: code_of(columns[name].values, known) for name, known in self.coded.items()}
         numbers = {name: in_unit(columns[name].values, self.unit(name)) for name in self.numbers}
-        return Rows(numbers, keys, self._along(columns), rows_of(columns))
+        texts = {name: columns[name].values for name in self.texts}
+        return Rows(numbers, keys, self._along(columns), rows_of(columns), texts)
 
     def unit(self, name: str) -> float:
         """What counts as one in a column."""
