@@ -47,8 +47,8 @@ demo: $(STAMP) ## The demand project, from two source systems to a forecast (DAT
 dev: $(STAMP) ## The Dagster UI with the MLflow UI and the demand project's source systems beside it
 	$(BIN)/ml-platform dev $(if $(DATA),--data $(DATA)) $(ARGS)
 
-test: $(STAMP) ## The whole test suite, a file at a time on each of three workers, who wait a lot
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(STAMP) ## The whole test suite, a file at a time on each of two workers
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 $(ROOMS:%=test-%): test-%: $(STAMP)
 	$(BIN)/pytest ml_platform_tests/$* $(ARGS)
